@@ -1,0 +1,37 @@
+"""Which container images did our GitLab CI really pull?
+
+Facts flow down this picture, imports point up it, and no arrow is missing (import-linter checks):
+
+    cli                                       flags to calls, errors to exit codes
+    harvest | report | simulator              one run | the answer | a GitLab on loopback
+    gitlab | store | trace | analysis         API client | Parquet | bytes to uses | verbs
+    reference                                 image references
+    period                                    since and until
+    model                                     frozen values
+    errors                                    one tree
+
+    import logminer
+    store = logminer.open("store")
+    images = store.images(since="2026-07-01", until="2026-10-01")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from logminer import analysis as analysis
+    from logminer.store import open_store as open  # noqa: A004 -- the verb users expect
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "analysis", "open"]
+
+
+def __getattr__(name: str) -> object:
+    """Import the heavy rooms when first asked for: `import logminer` stays cheap."""
+    if name == "open":
+        return importlib.import_module("logminer.store").open_store
+    if name == "analysis":
+        return importlib.import_module("logminer.analysis")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

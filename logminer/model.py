@@ -1,0 +1,224 @@
+"""The values that pass between rooms: frozen, keyword-only, absence typed as None.
+
+A vocabulary that GitLab owns (job status, failure reason, executor) stays a string, because a
+server may add a word tomorrow; a vocabulary of ours is an enum.
+All times are aware and in UTC.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What the job used the image for."""
+
+    JOB = "job"
+    """The image the job's script ran in."""
+    SERVICE = "service"
+    """A side container."""
+    HELPER = "helper"
+    """The runner's own image: clones, caches, uploads."""
+    BUILD = "build"
+    """A base image, a copied-from image or a frontend of a build in the script."""
+    SCRIPT = "script"
+    """Pulled or run by the script itself."""
+
+
+class Origin(StrEnum):
+    """Who printed the line."""
+
+    RUNNER = "runner"
+    SCRIPT = "script"
+
+
+class Outcome(StrEnum):
+    """What became of the image, weakest first: the strongest that the log shows wins."""
+
+    DECLARED = "declared"
+    """Named, nothing more known."""
+    REJECTED = "rejected"
+    """Not on the runner's list of allowed images."""
+    FAILED = "failed"
+    """Could not be obtained."""
+    USED = "used"
+    """Ran; the log does not say whether it was pulled."""
+    PRESENT = "present"
+    """Ran, taken from the local store."""
+    PULLED = "pulled"
+    """The registry was asked and the image obtained."""
+
+    @property
+    def strength(self) -> int:
+        """Position in the order above; a higher one wins."""
+        return _STRENGTH[self]
+
+
+_STRENGTH = {outcome: position for position, outcome in enumerate(Outcome)}
+
+
+class ErrorKind(StrEnum):
+    """Why an image could not be obtained; where several fit, the first in this order."""
+
+    RATE_LIMITED = "rate_limited"
+    NOT_FOUND = "not_found"
+    UNAUTHORIZED = "unauthorized"
+    """No or wrong credentials (401)."""
+    DENIED = "denied"
+    """Known but refused (403, Docker's `pull access denied`)."""
+    NETWORK = "network"
+    TLS = "tls"
+    SERVER = "server"
+    """The registry failed (5xx)."""
+    PLATFORM = "platform"
+    """No manifest for this operating system and architecture."""
+    OTHER = "other"
+
+
+class TraceState(StrEnum):
+    """What the server gave when the trace was asked for."""
+
+    OK = "ok"
+    EMPTY = "empty"
+    """200 without a byte."""
+    ERASED = "erased"
+    """Somebody erased the log; the job says so."""
+    MISSING = "missing"
+    """404."""
+    FORBIDDEN = "forbidden"
+    """403."""
+    FAILED = "failed"
+    """It should have been readable and was not."""
+    NOT_STARTED = "not_started"
+    """The job ended without ever starting: no request is made."""
+
+
+class Depth(StrEnum):
+    """How much of a trace is read."""
+
+    FULL = "full"
+    PREPARE = "prepare"
+    """Up to the end of the runner's preparation."""
+
+
+FINAL_STATUSES = frozenset({"success", "failed", "canceled", "skipped"})
+"""Job statuses that never change again (gitlab-api.md, section 5): every other one is open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A project as the scope names it; the numeric id outlives renames and moves."""
+
+    id: int
+    path: str
+    archived: bool = False
+    ci_enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One execution on a runner, as `GET /projects/:id/jobs` describes it."""
+
+    project_id: int
+    project_path: str
+    pipeline_id: int | None
+    id: int
+    name: str
+    stage: str
+    ref: str | None
+    ref_is_tag: bool
+    status: str
+    failure_reason: str | None
+    created_at: dt.datetime
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+    erased_at: dt.datetime | None
+    queued_duration: float | None
+    """Seconds."""
+    duration: float | None
+    """Seconds."""
+    runner_id: int | None
+    runner_description: str | None
+    tag_list: tuple[str, ...]
+    url: str | None
+    trace_size: int | None
+    """Bytes of the archived trace, where the job lists a `trace` artifact; else None."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the server will never change this job's status again."""
+        return self.status in FINAL_STATUSES
+
+    @property
+    def date(self) -> dt.date:
+        """The partition: UTC day of `started_at`, else of `created_at`."""
+        return (self.started_at or self.created_at).date()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageUse:
+    """One image that one job used, or tried to use, in one role.
+
+    The meaning of every field stands in `logminer.store.schema`, once.
+    """
+
+    ordinal: int
+    role: Role
+    origin: Origin
+    outcome: Outcome
+    downloaded: bool | None
+    pull_policy: str | None
+    pull_attempts: int
+    credentials: str | None
+    platform: str | None
+    error_kind: ErrorKind | None
+    error_message: str | None
+    seen_at: dt.datetime | None
+    image: str
+    registry: str | None
+    repository: str | None
+    tag: str | None
+    digest: str | None
+    image_id: str | None
+    reference: str | None
+    via: str | None
+    upstream_registry: str | None
+    upstream_repository: str | None
+    rule: str
+    section: str | None
+    line: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceSummary:
+    """What one trace says of itself, beside the images it names."""
+
+    runner_version: str | None
+    executor: str | None
+    recognised: bool
+    """Whether the preamble matched a known runner format."""
+    truncated: bool
+    """Whether the runner or the reader cut the log."""
+    bytes: int
+    lines: int
+    cut_lines: int
+    """Lines longer than the bound; what lies beyond it was not looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Harvested:
+    """Everything one job contributes to the store: the unit of every transaction."""
+
+    instance: str
+    """Host (and port) of the GitLab server."""
+    job: Job
+    state: TraceState
+    depth: Depth
+    summary: TraceSummary | None
+    """None where there was no trace to read."""
+    uses: tuple[ImageUse, ...]
+    extractor_version: str
+    harvested_at: dt.datetime
