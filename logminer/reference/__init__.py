@@ -1,0 +1,12 @@
+"""Image references: taken apart, made canonical, and seen through mirrors.
+
+    grammar     text to registry, repository, tag and digest
+    upstream    the registry and repository behind a proxy or cache
+
+Pure but for `Upstreams.load`, which reads one file; `parse` and `resolve` never raise.
+"""
+
+from logminer.reference.grammar import ImageReference, image_id, parse
+from logminer.reference.upstream import Mirror, Upstream, Upstreams
+
+__all__ = ["ImageReference", "Mirror", "Upstream", "Upstreams", "image_id", "parse"]
