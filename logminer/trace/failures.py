@@ -1,0 +1,116 @@
+"""What an error text says: why the image could not be obtained, and which image, and nothing secret.
+
+The texts are those of moby, containerd, the registries and Go's network stack (grammar, section 5.8).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from logminer.model import ErrorKind
+
+MAX_MESSAGE = 500
+"""Characters of an error message that are kept: enough for every message of the grammar's examples."""
+
+_KINDS: tuple[tuple[ErrorKind, re.Pattern[bytes]], ...] = tuple(
+    (kind, re.compile(pattern, re.IGNORECASE))
+    for kind, pattern in (
+        (ErrorKind.RATE_LIMITED, rb"toomanyrequests|pull rate limit|429 too many|status(?: code)?:? 429"),
+        # Docker says "does not exist" of whatever it may not see: that is a denial, not an absence.
+        (
+            ErrorKind.NOT_FOUND,
+            rb"manifest unknown|name unknown|\bnot found\b|no such image|status(?: code)?:? 404",
+        ),
+        (
+            ErrorKind.UNAUTHORIZED,
+            rb"\bunauthorized\b|authentication required|no basic auth credentials"
+            rb"|status(?: code)?:? 401",
+        ),
+        (ErrorKind.DENIED, rb"\bdenied\b|\bforbidden\b|status(?: code)?:? 403"),
+        (
+            ErrorKind.NETWORK,
+            rb"dial tcp|no such host|connection re(?:fused|set)|i/o timeout|client\.timeout"
+            rb"|\bEOF\b|handshake timeout|deadline exceeded|network is unreachable",
+        ),
+        (ErrorKind.TLS, rb"x509|\btls:|http response to https client"),
+        (
+            ErrorKind.SERVER,
+            rb"\b50[0234] (?:internal|bad|service|gateway)|status(?: code)?:? 50[0234]"
+            rb"|internal server error|bad gateway|service unavailable|gateway timeout",
+        ),
+        (ErrorKind.PLATFORM, rb"no matching manifest for|no match for platform"),
+    )
+)
+
+_URL = re.compile(
+    rb'https?://(?P<host>[^/\s"]{1,255})/(?:v2/)?(?P<repository>[^\s"?]{1,512}?)'
+    rb'/manifests/(?P<tag>[\w][\w.:-]{0,200})"?'
+)
+_NAMED = (
+    re.compile(rb'pull(?:ing)? image "(?P<image>[^"\s]{1,1024})"'),
+    re.compile(rb'failed to (?:pull and unpack|pull|resolve) (?:image|reference) "(?P<image>[^"\s]{1,1024})"'),
+    re.compile(rb"pull access denied for (?P<image>[^\s,]{1,1024}),"),
+    re.compile(rb"manifest for (?P<image>\S{1,1024}) not found"),
+    re.compile(rb"repository (?P<image>[^\s:]{1,1024}(?::\d+/\S{1,255})?) not found"),
+    re.compile(rb"(?:image|No such image:) (?P<image>[^\s\"]{1,1024})(?: not found|$)"),
+)
+_PLACE = re.compile(rb" ?\([\w./-]{1,64}\.go:\d{1,6}:\d{1,9}s\)")
+_HELP = re.compile(rb"\. Check https://docs\.gitlab\.com/runner/shells/\S* for more information$")
+_SECRETS = re.compile(
+    # userinfo in a URL; tokens by GitLab's prefixes; bearer and basic values; signed query strings.
+    rb"(?<=://)[^/\s@\"]{1,512}@|\bgl[a-z]{2,8}-[\w-]{8,512}|(?<=[Bb]earer )[\w.~+/=-]{8,4096}"
+    rb"|(?<=[Bb]asic )[\w+/=]{8,4096}|(?<=[?&])[^\s\"&]{1,64}=[^\s\"&]{1,4096}"
+)
+
+
+class NamedImage(NamedTuple):
+    """An image that an error text names."""
+
+    image: bytes
+    by_url: bool
+    """Whether it was put together from the request's URL, where host, repository and tag stand apart."""
+
+
+def kind_of(error: bytes) -> ErrorKind:
+    """Say why the image could not be obtained: the first kind whose words stand in the text."""
+    for kind, pattern in _KINDS:
+        if pattern.search(error):
+            return kind
+    return ErrorKind.OTHER
+
+
+def message_of(error: bytes) -> str:
+    """Return the text for the store: one line, without source positions and credentials, bounded."""
+    text = _HELP.sub(b"", _PLACE.sub(b"", error[: 8 * MAX_MESSAGE]))
+    text = _SECRETS.sub(_mask, text)
+    return " ".join(text.decode("utf-8", "replace").split())[:MAX_MESSAGE]
+
+
+def image_in(error: bytes) -> NamedImage | None:
+    """Return the image that the text names; from the request's URL where it stands nowhere else."""
+    error = error[: 8 * MAX_MESSAGE]
+    for pattern in _NAMED:
+        match = pattern.search(error)
+        if match:
+            return NamedImage(match["image"], by_url=False)
+    return image_in_url(error)
+
+
+def image_in_url(error: bytes) -> NamedImage | None:
+    """Return the image that a request's URL names (`…/v2/REPOSITORY/manifests/TAG`)."""
+    match = _URL.search(error)
+    if match is None:
+        return None
+    host, repository, tag = match["host"], match["repository"], match["tag"].rstrip(b":.,")
+    separator = b"@" if b":" in tag else b":"
+    return NamedImage(host.rpartition(b"@")[2] + b"/" + repository + separator + tag, by_url=True)
+
+
+def _mask(match: re.Match[bytes]) -> bytes:
+    """Keep what tells the reader what stood there."""
+    found = match[0]
+    if found.endswith(b"@"):
+        return b"[MASKED]@"
+    name, equals, _ = found.partition(b"=")
+    return name + b"=[MASKED]" if equals and not found.startswith(b"gl") else b"[MASKED]"

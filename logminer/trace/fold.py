@@ -1,0 +1,234 @@
+"""Lines into rows: one row for each image in each role, and the strongest outcome wins.
+
+The rows of one trace, and nothing else: which line means what stands in `runner` and `script`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from logminer.model import ImageUse, Origin, Outcome, Role
+from logminer.reference import ImageReference, image_id, parse
+from logminer.trace.failures import kind_of, message_of
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator
+
+    from logminer.model import ErrorKind
+    from logminer.reference import Upstreams
+
+MAX_IMAGE = 1024
+"""Characters of an image as written that are kept: a reference has 255, a tag 128, a digest 71."""
+
+MAX_ROWS = 10_000
+"""Rows of one trace. The busiest real job of the labelled logs has 6; a hostile one must not fill memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where a line stands, and which rule read it."""
+
+    rule: str
+    section: str | None
+    line: int
+    offset: int
+    seen_at: dt.datetime | None
+
+
+class Row:
+    """One image in one role, while the trace is still being read."""
+
+    __slots__ = (
+        "asked",
+        "asked_at",
+        "attempts",
+        "credentials",
+        "digest",
+        "downloaded",
+        "error_kind",
+        "error_message",
+        "evidence",
+        "id",
+        "image",
+        "origin",
+        "outcome",
+        "platform",
+        "policy",
+        "reference",
+        "role",
+    )
+
+    def __init__(self, role: Role, origin: Origin, image: str, evidence: Evidence) -> None:
+        """Start with an image that is named and nothing more."""
+        self.role = role
+        self.origin = origin
+        self.outcome = Outcome.DECLARED
+        self.evidence = evidence
+        self.attempts = 0
+        self.asked_at = evidence
+        self.asked = False
+        """Whether the registry was asked and the log has not yet said with what success."""
+        self.downloaded: bool | None = None
+        self.policy: str | None = None
+        self.credentials: str | None = None
+        self.platform: str | None = None
+        self.error_kind: ErrorKind | None = None
+        self.error_message: str | None = None
+        self.name(image)
+
+    def name(self, image: str) -> None:
+        """Take this text as what was written; a digest in it counts until the log shows another."""
+        self.image = image
+        self.id = image_id(image)
+        self.reference: ImageReference | None = parse(image)
+        self.digest = self.reference.digest if self.reference else None
+
+    @property
+    def key(self) -> tuple[Role, str]:
+        """What makes it the same row: the role, and the canonical reference or else the text."""
+        return self.role, identity(self.image, self.reference)
+
+    def reach(self, outcome: Outcome, evidence: Evidence) -> None:
+        """Take a stronger outcome, and the line that shows it as evidence."""
+        if outcome.strength > self.outcome.strength:
+            self.outcome = outcome
+            self.evidence = evidence
+
+    def ask(self, evidence: Evidence) -> None:
+        """Count that the registry is asked; should no answer be printed, this line has to tell."""
+        self.attempts += 1
+        self.asked = True
+        self.asked_at = evidence
+
+    def answer(self, evidence: Evidence) -> None:
+        """The registry was asked, whether or not that was said, and the image is there."""
+        self.asked = True
+        self.attempts = max(self.attempts, 1)
+        self.obtain(evidence)
+
+    def obtain(self, evidence: Evidence) -> None:
+        """The image is there: pulled if the registry was asked for it, else from the local store."""
+        self.reach(Outcome.PULLED if self.asked else Outcome.PRESENT, evidence)
+        self.asked = False
+
+    def fail(
+        self, error: bytes, evidence: Evidence, *, summary: bool = False, asked: bool = True
+    ) -> None:
+        """Record a failed attempt.
+
+        `summary` is a line that only repeats an earlier failure; `asked` is false where the policy forbade
+        to ask the registry.
+        """
+        if asked and not self.asked and (self.attempts == 0 or not summary):
+            self.attempts += 1
+        self.asked = False
+        self.error_kind = kind_of(error)
+        self.error_message = message_of(error)
+        self.reach(Outcome.FAILED, evidence)
+
+    def run(self) -> None:
+        """The job ran, so its images were there, whether or not the log said so line by line.
+
+        The evidence stays the line that names the image: that is what a reader wants to see.
+        """
+        if self.asked:
+            self.obtain(self.asked_at)
+        elif self.outcome in (Outcome.DECLARED, Outcome.FAILED):
+            self.outcome = Outcome.USED
+
+
+class Rows:
+    """The rows of one trace, in the order in which they first appeared."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._rows: dict[tuple[Role, str], Row] = {}
+
+    def __iter__(self) -> Iterator[Row]:
+        """Go through the rows in order of appearance."""
+        return iter(self._rows.values())
+
+    def find(self, role: Role, image: str) -> Row | None:
+        """Return the row of this image in this role, if there is one."""
+        return self._rows.get((role, identity(image, parse(image))))
+
+    def get(self, role: Role, origin: Origin, image: str, evidence: Evidence) -> Row:
+        """Return the row of this image in this role, made now if there was none.
+
+        A runner's line makes a row its own; beyond `MAX_ROWS` the row is returned and forgotten.
+        """
+        image = image[:MAX_IMAGE]
+        row = self.find(role, image)
+        if row is None:
+            row = Row(role, origin, image, evidence)
+            if len(self._rows) < MAX_ROWS:
+                self._rows[row.key] = row
+        return row
+
+    def rename(self, row: Row, image: str) -> Row:
+        """Give a row the better name of a later line; if that name has a row, that one remains."""
+        image = image[:MAX_IMAGE]
+        if row.image == image:
+            return row
+        old = row.key
+        other = self._rows.get((row.role, identity(image, parse(image))))
+        if other is not None and other is not row:
+            if row.outcome is Outcome.DECLARED and row.attempts == 0:
+                self._rows.pop(old, None)
+            return other
+        row.name(image)
+        if row.key != old:
+            # The dictionary's order is the order of appearance: replace in place.
+            self._rows = {(r.key): r for r in self._rows.values()}
+        return row
+
+    def uses(self, upstreams: Upstreams) -> tuple[ImageUse, ...]:
+        """Return the finished rows."""
+        return tuple(_use(n, row, upstreams) for n, row in enumerate(self, start=1))
+
+
+def identity(image: str, reference: ImageReference | None) -> str:
+    """Return what two spellings of one image have in common."""
+    return reference.reference if reference else image
+
+
+def text(raw: bytes) -> str:
+    """Decode foreign bytes for the store: the runner writes U+FFFD for what is no UTF-8, so do we."""
+    return raw.decode("utf-8", "replace")
+
+
+def _use(ordinal: int, row: Row, upstreams: Upstreams) -> ImageUse:
+    """Freeze a row."""
+    reference = row.reference
+    upstream = upstreams.resolve(reference) if reference else None
+    evidence = row.evidence
+    return ImageUse(
+        ordinal=ordinal,
+        role=row.role,
+        origin=row.origin,
+        outcome=row.outcome,
+        downloaded=row.downloaded,
+        pull_policy=row.policy,
+        pull_attempts=row.attempts,
+        credentials=row.credentials,
+        platform=row.platform,
+        error_kind=row.error_kind,
+        error_message=row.error_message,
+        seen_at=evidence.seen_at,
+        image=row.image,
+        registry=reference.registry if reference else None,
+        repository=reference.repository if reference else None,
+        tag=reference.tag if reference else None,
+        digest=row.digest,
+        image_id=row.id,
+        reference=reference.reference if reference else None,
+        via=upstream.via if upstream else None,
+        upstream_registry=upstream.registry if upstream else None,
+        upstream_repository=upstream.repository if upstream else None,
+        rule=evidence.rule,
+        section=evidence.section,
+        line=evidence.line,
+        offset=evidence.offset,
+    )
