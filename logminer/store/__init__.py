@@ -1,0 +1,49 @@
+"""Where the facts are kept: the ledger (progress) and the Parquet dataset (the product).
+
+    publishing  a ledger's outcomes become rows of Parquet files
+    dataset     a store: its layout, its files, its tables as DataFrames
+    ledger      SQLite: which jobs are known, queued, done, and not yet published
+    lock        one writer for each source
+    durable     files replaced so that no reader and no power cut sees half of one
+    codec       jobs and outcomes as JSON, for the ledger
+    schema      the data dictionary: every column and its meaning
+
+Names are imported when first asked for, so that `logminer --help` pays for none of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from logminer.store.dataset import Store as Store
+    from logminer.store.dataset import open_store as open_store
+    from logminer.store.dataset import source_of as source_of
+    from logminer.store.ledger import Ledger as Ledger
+    from logminer.store.ledger import Listing as Listing
+    from logminer.store.ledger import OpenJob as OpenJob
+    from logminer.store.ledger import ProjectCounts as ProjectCounts
+    from logminer.store.publishing import PublishSummary as PublishSummary
+    from logminer.store.publishing import publish as publish
+
+_HOME = {
+    "Ledger": "ledger",
+    "Listing": "ledger",
+    "OpenJob": "ledger",
+    "ProjectCounts": "ledger",
+    "PublishSummary": "publishing",
+    "Store": "dataset",
+    "open_store": "dataset",
+    "publish": "publishing",
+    "source_of": "dataset",
+}
+__all__ = sorted(_HOME)  # noqa: PLE0605 -- a list, computed: the names stand once
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its module when it is first asked for."""
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)

@@ -1,0 +1,307 @@
+"""The dataset: plain Parquet files by day, which need no library of ours to be read.
+
+    STORE/images/date=2026-09-14/<source>.parquet     one file for each day and source
+    STORE/jobs/date=2026-09-14/<source>.parquet
+    STORE/state/store.json                            says that this is a store
+    STORE/state/<source>.sqlite, .lock                the ledger and its lock
+    STORE/state/tmp/<source>/                         files in the making
+
+`pd.read_parquet(store / "images")` is always right. What this module adds for Python: it opens only
+the files of the days in question, reads only the columns asked for, cuts exactly at a moment within
+a day, and gives the same types whatever the rows are, also when there are none.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from pyarrow import fs
+
+from logminer.errors import NotAStoreError, StoreError, UsageError
+from logminer.period import parse_moment
+from logminer.store.durable import flush, replacing
+from logminer.store.schema import (
+    PARTITION,
+    SCHEMA_VERSION,
+    TABLES,
+    Table,
+    schema,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pandas as pd
+
+Moment: TypeAlias = dt.datetime | dt.date | str
+"""A point in time: a datetime (naive means UTC), a date (its first moment in UTC) or text."""
+
+_FORMAT: Final = "logminer store"
+_MARKER: Final = Path("state", "store.json")
+_LEDGER: Final = ".sqlite"
+_LAYOUT: Final = {*TABLES, "state"}
+
+_NOT_OURS: Final = {"lost+found"}
+"""What a fresh volume may hold: the root of an ext4 file system has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A directory of harvested facts; `open_store` and `Store.create` give one."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path | str) -> Store:
+        """Make a store at `path`, or open the one that is there.
+
+        Raises NotAStoreError for a directory that holds anything else, StoreError where it cannot
+        be written.
+        """
+        store = cls(Path(path))
+        with writable(store.path):
+            if not (store.path / _MARKER).exists():
+                store._lay_out()
+        return open_store(store.path)
+
+    def ledger_path(self, source: str) -> Path:
+        """Return where the ledger of a source lies, whether or not there is one yet."""
+        return self.path / "state" / f"{source}{_LEDGER}"
+
+    def sources(self) -> list[str]:
+        """Return the names of the sources that have a ledger here, sorted."""
+        return sorted(path.stem for path in (self.path / "state").glob(f"*{_LEDGER}"))
+
+    def schema(self, table: Table) -> pa.Schema:
+        """Return what readers of a table see: every column, the partition last."""
+        return schema(table)
+
+    def files(
+        self, table: Table, since: dt.date | None = None, until: dt.date | None = None
+    ) -> list[str]:
+        """Return the Parquet files of the days from `since` up to, not including, `until`.
+
+        Sorted by day, then by source; None leaves that side open.
+        """
+        return [str(path) for _, path in self._days(table, since, until)]
+
+    def images(
+        self,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """Return the image uses of the jobs between two moments, `until` excluded.
+
+        A job is where it started, or where it was created if it never started. Times are UTC;
+        texts are dates, RFC 3339 times or `7d`; None leaves that side open.
+        Only the named columns are read; without any, all of them.
+        Types do not depend on the rows: numbers and booleans that can be null are pandas' `Int64`
+        and `boolean`, the others `int64` and `bool`; `date` is the day as `datetime64`.
+        Raises UsageError for a moment or a column there is none of, StoreError for a file that
+        cannot be read.
+        """
+        return self._frame("images", since, until, columns)
+
+    def jobs(
+        self,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """Return the jobs between two moments; everything else as `images` does."""
+        return self._frame("jobs", since, until, columns)
+
+    def _days(
+        self, table: Table, since: dt.date | None, until: dt.date | None
+    ) -> list[tuple[dt.date, Path]]:
+        """Return every file of the asked days, with its day."""
+        found = []
+        for directory in (self.path / table).glob(f"{PARTITION}=*"):
+            day = _day(directory)
+            if (since is None or since <= day) and (until is None or day < until):
+                found += [(day, path) for path in directory.glob("*.parquet")]
+        return sorted(found)
+
+    def _frame(
+        self,
+        table: Table,
+        since: Moment | None,
+        until: Moment | None,
+        columns: Sequence[str] | None,
+    ) -> pd.DataFrame:
+        """Return the rows of a table between two moments as a frame."""
+        names = list(schema(table).names if columns is None else dict.fromkeys(columns))
+        unknown = [name for name in names if name not in schema(table).names]
+        if unknown:
+            raise UsageError(
+                f"{table} has no column {', '.join(unknown)}: `logminer schema` lists them"
+            )
+        now = dt.datetime.now(dt.UTC)
+        begin, end = _moment(since, now), _moment(until, now)
+        days = self._days(table, begin and begin.date(), end and _day_after(end))
+        with readable(self.path / table):
+            return _pandas(_scan(table, days).to_table(columns=names, filter=_between(begin, end)))
+
+    def _lay_out(self) -> None:
+        """Make the directories and, last of all, the marker: without it there is no store."""
+        aside = self.path / "state" / "tmp" / _MARKER.name
+        self.path.mkdir(parents=True, exist_ok=True)
+        # What a creation that was killed leaves behind is no reason to refuse.
+        for entry in self.path.iterdir():
+            inside = set(entry.rglob("*")) - {aside.parent, aside}
+            if entry.name not in _NOT_OURS and (entry.name not in _LAYOUT or inside):
+                raise NotAStoreError(
+                    f"{self.path} is no logminer store and not empty ({entry.name} lies in it): "
+                    "name a new or an empty directory"
+                )
+        for name in sorted(_LAYOUT):
+            (self.path / name).mkdir(exist_ok=True)
+        flush(self.path)
+        marker = {"format": _FORMAT, "schema_version": SCHEMA_VERSION}
+        with replacing(self.path / _MARKER, aside=aside) as file:
+            file.write_text(json.dumps(marker) + "\n", encoding="utf-8")
+
+
+def open_store(path: Path | str) -> Store:
+    """Return the store at `path`.
+
+    Raises NotAStoreError if there is none, StoreError if it is from a newer logminer.
+    """
+    store = Store(Path(path))
+    try:
+        marker = json.loads((store.path / _MARKER).read_bytes())
+        version = marker["schema_version"] if marker["format"] == _FORMAT else None
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        version = None
+    except OSError as error:
+        raise StoreError(f"cannot read {store.path}: {error.strerror}") from error
+    if not isinstance(version, int):
+        raise NotAStoreError(
+            f"{store.path} is no logminer store: `logminer harvest --store {store.path}` makes one"
+        )
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{store.path} was written by a newer logminer (schema version {version}, this one "
+            f"knows {SCHEMA_VERSION}): upgrade logminer"
+        )
+    return store
+
+
+def source_of(instance: str) -> str:
+    """Return the name that an instance's files have: its host and port, safe as a file name.
+
+    Never begins with a dot or an underscore: readers of Parquet skip such files.
+    Raises UsageError for text without any letter or digit.
+    """
+    source = re.sub(r"[^a-z0-9.-]+", "_", instance.lower()).strip("._-")
+    if not source:
+        raise UsageError(f"{instance!r} names no GitLab instance: give its host, and port if any")
+    return source
+
+
+def _scan(table: Table, days: list[tuple[dt.date, Path]]) -> ds.Dataset:
+    """Return some days' files as one dataset.
+
+    Each file is given its day by us, not by its path: a directory above the store may be named
+    like a partition, too.
+    """
+    parquet = ds.ParquetFileFormat()
+    local = fs.LocalFileSystem()
+    fragments = [
+        parquet.make_fragment(
+            str(path), filesystem=local, partition_expression=ds.field(PARTITION) == pa.scalar(day)
+        )
+        for day, path in days
+    ]
+    return ds.FileSystemDataset(fragments, schema(table), parquet, local)
+
+
+def _between(begin: dt.datetime | None, end: dt.datetime | None) -> ds.Expression | None:
+    """Return the exact filter; none where whole days are asked for, whose files are chosen."""
+    moment = pc.coalesce(ds.field("started_at"), ds.field("created_at"))
+    bounds = [
+        compare(moment, pa.scalar(bound, pa.timestamp("us", tz="UTC")))
+        for bound, compare in ((begin, pc.greater_equal), (end, pc.less))
+        if bound is not None and bound.time() != dt.time.min
+    ]
+    return (bounds[0] & bounds[-1]) if bounds else None
+
+
+def _pandas(rows: pa.Table) -> pd.DataFrame:
+    """Return a frame whose types do not depend on the rows."""
+    import pandas as pd  # noqa: PLC0415 -- half a second that publishing need not pay
+
+    for index, field in enumerate(rows.schema):
+        if field.type == pa.date32():
+            day = rows.column(index).cast(pa.timestamp("us"))
+            rows = rows.set_column(index, pa.field(field.name, day.type, nullable=False), day)
+    # Two conversions of whole tables: column by column, text without a value would lose its type.
+    optional = [field.name for field in rows.schema if field.nullable]
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    parts: list[pd.DataFrame] = [
+        rows.drop_columns(optional).to_pandas(),
+        rows.select(optional).to_pandas(types_mapper=nullable.get),
+    ]
+    names: list[str] = rows.column_names
+    return pd.concat(parts, axis="columns")[names]
+
+
+def _moment(moment: Moment | None, now: dt.datetime) -> dt.datetime | None:
+    """Return a point in time as an aware datetime in UTC."""
+    if moment is None:
+        return None
+    if isinstance(moment, str):
+        return parse_moment(moment, now=now)
+    if not isinstance(moment, dt.datetime):
+        return dt.datetime.combine(moment, dt.time.min, dt.UTC)
+    return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+
+
+def _day_after(end: dt.datetime) -> dt.date:
+    """Return the first day that holds nothing before `end`."""
+    return end.date() if end.time() == dt.time.min else end.date() + dt.timedelta(days=1)
+
+
+def _day(directory: Path) -> dt.date:
+    """Return the day that a partition's name says."""
+    try:
+        return dt.date.fromisoformat(directory.name.removeprefix(f"{PARTITION}="))
+    except ValueError as error:
+        raise StoreError(f"{directory} is no day of a logminer store: move it away") from error
+
+
+def data_file(store: Path, table: Table, day: dt.date, source: str) -> Path:
+    """Return where one day of one source lies."""
+    return store / table / f"{PARTITION}={day}" / f"{source}.parquet"
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what Arrow says of a file that it cannot read into one line."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise StoreError(f"cannot read {path} ({reason}): restore it from a copy") from error
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Turn what the system says of a path that it cannot write into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path} ({error.strerror or error}): look at its permissions and the "
+            "free space, then harvest again; nothing is lost"
+        ) from error

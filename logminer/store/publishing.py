@@ -1,0 +1,147 @@
+"""Publishing: outcomes leave the ledger and become rows of the day's Parquet files.
+
+A day's file is replaced whole, so visible means complete and killed means nothing happened. What it
+holds depends on the outcomes alone, not on how many runs recorded them or in which order: rows are
+sorted by their key, and everything that shapes the bytes (compression, row groups, types) is fixed
+here.
+
+A day's `images` are replaced before its `jobs`: a reader in between sees image uses whose job is
+not counted yet, never a job that is counted and whose images are missing. A reader of both tables
+gets the same promise by reading `jobs` first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from logminer.errors import StoreError
+from logminer.store.dataset import data_file, readable, writable
+from logminer.store.durable import remove, replacing
+from logminer.store.schema import (
+    TABLES,
+    Row,
+    Table,
+    file_schema,
+    image_rows,
+    job_row,
+)
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from logminer.model import Harvested
+    from logminer.store.dataset import Store
+    from logminer.store.ledger import Ledger
+
+_SLICE: Final = 2_000
+"""Jobs read from the ledger at a time: bounds the Python objects alive at once."""
+
+_ROW_GROUP: Final = 122_880
+"""Rows: what DuckDB gives to one thread, and more than an ordinary day has."""
+
+_ROWS: Final[dict[Table, Callable[[Harvested], list[Row]]]] = {
+    "images": image_rows,
+    "jobs": lambda harvested: [job_row(harvested)],
+}
+"""What an outcome contributes to each table, in the order in which the tables are replaced."""
+
+_KEYS: Final[dict[Table, list[tuple[str, str]]]] = {
+    "images": [("job_id", "ascending"), ("ordinal", "ascending")],
+    "jobs": [("job_id", "ascending")],
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishSummary:
+    """What one call of `publish` made visible."""
+
+    days: int
+    jobs: int
+    images: int
+
+
+def publish(store: Store, ledger: Ledger) -> PublishSummary:
+    """Bring every pending outcome of a ledger into the Parquet files, day by day.
+
+    Killed anywhere and called again, it gives the same bytes: an outcome leaves the ledger only
+    after both files of its day are in place.
+    Raises StoreError if a file cannot be read or written.
+    """
+    days = jobs = images = 0
+    for day in ledger.pending_days():
+        job_ids, rows = _collect(ledger, day)
+        for table in _ROWS:
+            _replace(
+                data_file(store.path, table, day, ledger.source),
+                table,
+                job_ids,
+                rows[table],
+                aside=ledger.aside / f"{table}-{day}.parquet",
+            )
+        ledger.published(day, job_ids)
+        days, jobs, images = days + 1, jobs + len(job_ids), images + rows["images"].num_rows
+    return PublishSummary(days=days, jobs=jobs, images=images)
+
+
+def _collect(ledger: Ledger, day: dt.date) -> tuple[list[int], dict[Table, pa.Table]]:
+    """Return the pending jobs of a day and the rows they contribute to each table."""
+    job_ids: list[int] = []
+    parts = {table: [file_schema(table).empty_table()] for table in TABLES}
+    while batch := ledger.pending(day, _SLICE, after=job_ids[-1] if job_ids else None):
+        job_ids += [each.job.id for each in batch]
+        for table, rows_of in _ROWS.items():
+            rows = [row for each in batch for row in rows_of(each)]
+            parts[table].append(pa.Table.from_pylist(rows, schema=file_schema(table)))
+    return job_ids, {table: pa.concat_tables(parts[table]) for table in TABLES}
+
+
+def _replace(path: Path, table: Table, job_ids: list[int], rows: pa.Table, *, aside: Path) -> None:
+    """Replace one day's file by one in which these jobs have these rows and no others."""
+    old = _read(path, table)
+    kept = old.filter(pc.invert(pc.is_in(old["job_id"], pa.array(job_ids, pa.int64()))))
+    merged = pa.concat_tables([kept, rows]).sort_by(_KEYS[table])
+    with writable(path):
+        if merged.num_rows:
+            with replacing(path, aside=aside) as name:
+                _write(merged, name)
+        else:
+            remove(path)
+
+
+def _read(path: Path, table: Table) -> pa.Table:
+    """Return the rows of one file, none if there is no such file."""
+    expected = file_schema(table)
+    if not path.exists():
+        return expected.empty_table()
+    # One file by itself: read as part of a dataset it would gain the partition's column.
+    with readable(path), pq.ParquetFile(path) as file:
+        version = (file.schema_arrow.metadata or {}).get(b"schema_version")
+        if version != expected.metadata[b"schema_version"]:
+            raise StoreError(
+                f"{path} was not written by this version of logminer: upgrade logminer, or move "
+                "the file away"
+            )
+        return file.read().cast(expected)
+
+
+def _write(rows: pa.Table, path: Path) -> None:
+    """Write rows so that the same rows give the same bytes."""
+    pq.write_table(
+        # In one piece: pages end where chunks do, and chunks tell how the rows came together.
+        rows.combine_chunks(),
+        path,
+        version="2.6",
+        data_page_version="1.0",
+        compression="zstd",
+        compression_level=3,
+        row_group_size=_ROW_GROUP,
+        use_dictionary=True,
+        write_statistics=True,
+    )

@@ -1,0 +1,583 @@
+"""The data dictionary: every column of `images` and `jobs`, its type and its meaning, once.
+
+The Parquet files, the empty frames, `logminer schema` and the README are all made from here, and so
+are the rows, so that a column cannot be documented and forgotten or filled and never explained.
+Columns are complete from day one: a later release may append some and raises SCHEMA_VERSION.
+
+Vocabularies of ours (role, outcome, …) are stored as plain strings, so that every reader shows them
+as words. Every whole number is an int64: GitLab's ids exceed 2^31, and one integer type joins with
+itself everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from logminer.model import Harvested
+
+Table: TypeAlias = Literal["images", "jobs"]
+Row: TypeAlias = dict[str, object]
+
+SCHEMA_VERSION: Final = 1
+"""Stands in the metadata of every file; raised when a column is added or changes its meaning."""
+
+PARTITION: Final = "date"
+"""The column that readers see and no file holds: it is the name of the file's directory."""
+
+_INT = pa.int64()
+_TEXT = pa.string()
+_BOOL = pa.bool_()
+_SECONDS = pa.float64()
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table; positional, because the tables below are read as tables."""
+
+    name: str
+    type: pa.DataType
+    group: str
+    """Which part of the story it belongs to: job, trace, use, image, evidence, tool, partition."""
+    meaning: str
+    """For a reader who never saw GitLab's API: unit, vocabulary, and what null says."""
+    nullable: bool = True
+
+    @property
+    def field(self) -> pa.Field:
+        """The column as Arrow declares it, with its group and meaning as metadata."""
+        metadata = {"group": self.group, "meaning": self.meaning}
+        return pa.field(self.name, self.type, nullable=self.nullable, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the data dictionary as people read it."""
+
+    table: Table
+    group: str
+    column: str
+    type: str
+    nullable: bool
+    meaning: str
+
+
+_JOB = (
+    Column("instance", _TEXT, "job", "Host (and port) of the GitLab server.", nullable=False),
+    Column(
+        "project_id",
+        _INT,
+        "job",
+        "Numeric id of the project; outlives renames and moves.",
+        nullable=False,
+    ),
+    Column(
+        "project_path",
+        _TEXT,
+        "job",
+        "Full path of the project (group/subgroup/name) when the job was harvested.",
+        nullable=False,
+    ),
+    Column(
+        "pipeline_id", _INT, "job", "Numeric id of the pipeline; null if the server named none."
+    ),
+    Column(
+        "job_id",
+        _INT,
+        "job",
+        "Numeric id of the job, unique in an instance; a retried job is a new job.",
+        nullable=False,
+    ),
+    Column("job_name", _TEXT, "job", "Name of the job in .gitlab-ci.yml.", nullable=False),
+    Column("stage", _TEXT, "job", "Stage of the pipeline that the job ran in.", nullable=False),
+    Column(
+        "ref",
+        _TEXT,
+        "job",
+        "Branch, tag or merge request reference that the job ran for; null if the server named "
+        "none.",
+    ),
+    Column(
+        "ref_is_tag", _BOOL, "job", "Whether ref is a git tag rather than a branch.", nullable=False
+    ),
+    Column(
+        "job_status",
+        _TEXT,
+        "job",
+        "How the job ended, in GitLab's words: success, failed, canceled or skipped.",
+        nullable=False,
+    ),
+    Column(
+        "failure_reason",
+        _TEXT,
+        "job",
+        "Why the job failed, in GitLab's words (script_failure, runner_system_failure, …; newer "
+        "servers add words); null if it did not fail. GitLab has no word of its own for an image "
+        "that could not be pulled: see error_kind in images.",
+    ),
+    Column(
+        "created_at",
+        _TIME,
+        "job",
+        "When the job was created, UTC, by the server's clock.",
+        nullable=False,
+    ),
+    Column(
+        "started_at",
+        _TIME,
+        "job",
+        "When a runner began the job, UTC, by the server's clock; null if it never started.",
+    ),
+    Column(
+        "finished_at",
+        _TIME,
+        "job",
+        "When the job ended, UTC, by the server's clock; null if the server names no end.",
+    ),
+    Column(
+        "runner_id",
+        _INT,
+        "job",
+        "Numeric id of the runner; null if none took the job or it is gone.",
+    ),
+    Column(
+        "runner_description",
+        _TEXT,
+        "job",
+        "The runner's description as its owner wrote it; null if there is no runner or no text.",
+    ),
+    Column(
+        "job_url",
+        _TEXT,
+        "job",
+        "Address of the job's page in GitLab; null if the server gave none.",
+    ),
+)
+
+_TOOL = Column(
+    "extractor_version",
+    _TEXT,
+    "tool",
+    "Version of the rules that read the trace; rows of different versions may differ in detail.",
+    nullable=False,
+)
+
+_DATE = Column(
+    PARTITION,
+    pa.date32(),
+    "partition",
+    "UTC day of started_at, else of created_at. Not stored in the files but in the names of their "
+    "directories (date=2026-09-14): a filter on it opens only the files of those days.",
+    nullable=False,
+)
+
+IMAGES: Final = (
+    *_JOB,
+    Column(
+        "runner_version",
+        _TEXT,
+        "trace",
+        "Version of GitLab Runner by the first line of the trace; null if that line is missing or "
+        "unknown.",
+    ),
+    Column(
+        "executor",
+        _TEXT,
+        "trace",
+        "How the runner ran the job, in its own words: docker, docker+machine, docker-autoscaler, "
+        "kubernetes, shell, …; null if the trace does not say.",
+    ),
+    Column(
+        "ordinal",
+        _INT,
+        "use",
+        "Number of the image use within its job, from 1, in the order of first appearance. "
+        "(instance, job_id, ordinal) is the key of this table.",
+        nullable=False,
+    ),
+    Column(
+        "role",
+        _TEXT,
+        "use",
+        "What the image was for: job (the script ran in it), service (a side container), helper "
+        "(the runner's own: clones, caches, uploads), build (a base image, copied-from image or "
+        "frontend of a build in the script), script (pulled or run by the script itself).",
+        nullable=False,
+    ),
+    Column(
+        "origin",
+        _TEXT,
+        "use",
+        "Who printed the line: runner (to be believed) or script (the job's own output, which can "
+        "say anything).",
+        nullable=False,
+    ),
+    Column(
+        "outcome",
+        _TEXT,
+        "use",
+        "What became of it, weakest first; the strongest that the trace shows is kept: declared "
+        "(named, nothing more known), rejected (not on the runner's list of allowed images), "
+        "failed (could not be obtained), used (ran; the trace does not say whether it was "
+        "pulled), present (ran, taken from the local store), pulled (the registry was asked and "
+        "the image obtained).",
+        nullable=False,
+    ),
+    Column(
+        "downloaded",
+        _BOOL,
+        "use",
+        "Whether layers really travelled: true or false only where the trace says so (pulls and "
+        "builds of the script), else null. A pull with false asked the registry and downloaded "
+        "nothing.",
+    ),
+    Column(
+        "pull_policy",
+        _TEXT,
+        "use",
+        "The runner's pull policies for it in the order they are tried, separated by spaces: "
+        "always, if-not-present, never; null if the trace names none.",
+    ),
+    Column(
+        "pull_attempts",
+        _INT,
+        "use",
+        "How many times the registry was asked for it, retries included; 0 if it was not asked.",
+        nullable=False,
+    ),
+    Column(
+        "credentials",
+        _TEXT,
+        "use",
+        "Where the runner found credentials for the registry, in its own words; never the "
+        "credentials themselves; null if none were named.",
+    ),
+    Column(
+        "platform",
+        _TEXT,
+        "use",
+        "Platform the runner asked for, for example linux/arm64; null if it named none.",
+    ),
+    Column(
+        "error_kind",
+        _TEXT,
+        "use",
+        "Why the last failed attempt failed: rate_limited, not_found, unauthorized (no or wrong "
+        "credentials), denied (known but refused), network, tls, server (the registry failed), "
+        "platform (none for this one), other; null if no attempt failed. An image that was "
+        "obtained in the end keeps it: outcome tells.",
+    ),
+    Column(
+        "error_message",
+        _TEXT,
+        "use",
+        "What that failure said, with secrets masked, at most 500 characters; null if no attempt "
+        "failed.",
+    ),
+    Column(
+        "seen_at",
+        _TIME,
+        "use",
+        "When the line given as evidence was printed, UTC, by the runner's clock; null if the "
+        "trace carries no timestamps.",
+    ),
+    Column("image", _TEXT, "image", "The image as written in the trace.", nullable=False),
+    Column(
+        "registry",
+        _TEXT,
+        "image",
+        "Host (and port) of the registry that was asked, docker.io where none is written; null if "
+        "image is no reference (an image ID, an unresolved variable).",
+    ),
+    Column(
+        "repository",
+        _TEXT,
+        "image",
+        "Path in that registry, library/ filled in for Docker Hub's official images; null if image "
+        "is no reference.",
+    ),
+    Column(
+        "tag",
+        _TEXT,
+        "image",
+        "The tag as written; null if none is: reference then says latest, unless a digest is "
+        "written.",
+    ),
+    Column(
+        "digest",
+        _TEXT,
+        "image",
+        "Digest of the manifest (sha256:…), as observed in the trace or else as written; null if "
+        "neither. Never an image ID.",
+    ),
+    Column(
+        "image_id",
+        _TEXT,
+        "image",
+        "The local image ID (sha256:…), which no registry knows; null if the trace shows none.",
+    ),
+    Column(
+        "reference",
+        _TEXT,
+        "image",
+        "The image in canonical form, as written and not as observed: registry/repository:tag, or "
+        "registry/repository@digest; null if image is no reference.",
+    ),
+    Column(
+        "via",
+        _TEXT,
+        "image",
+        "The proxy or cache it was asked through; null if it was asked for directly.",
+    ),
+    Column(
+        "upstream_registry",
+        _TEXT,
+        "image",
+        "The registry that the image truly comes from, seen through the proxy; null without a "
+        "known one.",
+    ),
+    Column(
+        "upstream_repository",
+        _TEXT,
+        "image",
+        "Path in the upstream registry; null without a known proxy.",
+    ),
+    Column(
+        "rule",
+        _TEXT,
+        "evidence",
+        "Name of the rule that recognised the line which decided the outcome.",
+        nullable=False,
+    ),
+    Column(
+        "section",
+        _TEXT,
+        "evidence",
+        "Section of the trace that the line lies in (prepare_executor, step_script, …); null if "
+        "none was open.",
+    ),
+    Column(
+        "line",
+        _INT,
+        "evidence",
+        "Number of the line in the raw trace, from 1; only a line feed ends a line.",
+        nullable=False,
+    ),
+    Column(
+        "offset",
+        _INT,
+        "evidence",
+        "Byte of the raw trace at which that line begins, from 0.",
+        nullable=False,
+    ),
+    _TOOL,
+    _DATE,
+)
+"""One row for each image that a job used or tried to use."""
+
+JOBS: Final = (
+    *_JOB,
+    Column(
+        "queued_duration",
+        _SECONDS,
+        "job",
+        "Seconds the job waited for a runner; null if the server does not say.",
+    ),
+    Column("duration", _SECONDS, "job", "Seconds the job ran; null if it never started."),
+    Column(
+        "tag_list",
+        pa.list_(_TEXT),
+        "job",
+        "The runner tags that the job asked for; empty if it asked for none.",
+        nullable=False,
+    ),
+    Column(
+        "trace_state",
+        _TEXT,
+        "trace",
+        "What became of reading the trace: ok, empty (the server gave no byte), erased (somebody "
+        "deleted the log), missing (404), forbidden (403), failed (it should have been readable), "
+        "not_started (there never was one).",
+        nullable=False,
+    ),
+    Column(
+        "trace_bytes", _INT, "trace", "Bytes read of the trace; null if there was none to read."
+    ),
+    Column(
+        "trace_lines", _INT, "trace", "Lines read of the trace; null if there was none to read."
+    ),
+    Column(
+        "truncated",
+        _BOOL,
+        "trace",
+        "Whether the runner or the reader cut the trace, so that images may be missing; null if "
+        "there was none to read.",
+    ),
+    Column(
+        "depth",
+        _TEXT,
+        "trace",
+        "How much of the trace was meant to be read: full, or prepare (only up to the end of the "
+        "runner's preparation: nothing that the script did is known).",
+        nullable=False,
+    ),
+    Column(
+        "images",
+        _INT,
+        "trace",
+        "Number of rows that this job has in the table images.",
+        nullable=False,
+    ),
+    Column(
+        "recognised",
+        _BOOL,
+        "trace",
+        "Whether the first lines match a format of GitLab Runner that is known: false means that "
+        "no image found is not yet no image used; null if there was no trace to read.",
+    ),
+    _TOOL,
+    Column(
+        "harvested_at",
+        _TIME,
+        "tool",
+        "When the job was harvested, UTC: the only column that depends on the run.",
+        nullable=False,
+    ),
+    _DATE,
+)
+"""One row for each job that was harvested, also those without any image."""
+
+_COLUMNS: Final[dict[Table, tuple[Column, ...]]] = {"images": IMAGES, "jobs": JOBS}
+TABLES: Final[tuple[Table, ...]] = ("images", "jobs")
+
+
+def images_schema() -> pa.Schema:
+    """Return what readers of `images` see: every column, the partition last."""
+    return schema("images")
+
+
+def jobs_schema() -> pa.Schema:
+    """Return what readers of `jobs` see: every column, the partition last."""
+    return schema("jobs")
+
+
+def schema(table: Table) -> pa.Schema:
+    """Return what readers of a table see, with `schema_version` in the metadata."""
+    return _schema(_COLUMNS[table])
+
+
+def file_schema(table: Table) -> pa.Schema:
+    """Return what one file of a table holds: every column but the partition."""
+    return _schema(tuple(column for column in _COLUMNS[table] if column.name != PARTITION))
+
+
+def data_dictionary() -> Iterator[Entry]:
+    """Yield every column of both tables in order, as `logminer schema` and the README show them."""
+    for table in TABLES:
+        for column in _COLUMNS[table]:
+            yield Entry(
+                table=table,
+                group=column.group,
+                column=column.name,
+                type=str(column.type),
+                nullable=column.nullable,
+                meaning=column.meaning,
+            )
+
+
+def image_rows(harvested: Harvested) -> list[Row]:
+    """Return the rows that a job contributes to `images`, in the order of their ordinals."""
+    summary = harvested.summary
+    shared = {
+        **_job_columns(harvested),
+        "runner_version": summary.runner_version if summary else None,
+        "executor": summary.executor if summary else None,
+        "extractor_version": harvested.extractor_version,
+    }
+    return [
+        {
+            **shared,
+            "ordinal": use.ordinal,
+            "role": use.role,
+            "origin": use.origin,
+            "outcome": use.outcome,
+            "downloaded": use.downloaded,
+            "pull_policy": use.pull_policy,
+            "pull_attempts": use.pull_attempts,
+            "credentials": use.credentials,
+            "platform": use.platform,
+            "error_kind": use.error_kind,
+            "error_message": use.error_message,
+            "seen_at": use.seen_at,
+            "image": use.image,
+            "registry": use.registry,
+            "repository": use.repository,
+            "tag": use.tag,
+            "digest": use.digest,
+            "image_id": use.image_id,
+            "reference": use.reference,
+            "via": use.via,
+            "upstream_registry": use.upstream_registry,
+            "upstream_repository": use.upstream_repository,
+            "rule": use.rule,
+            "section": use.section,
+            "line": use.line,
+            "offset": use.offset,
+        }
+        for use in sorted(harvested.uses, key=lambda use: use.ordinal)
+    ]
+
+
+def job_row(harvested: Harvested) -> Row:
+    """Return the row that a job contributes to `jobs`."""
+    job, summary = harvested.job, harvested.summary
+    return {
+        **_job_columns(harvested),
+        "queued_duration": job.queued_duration,
+        "duration": job.duration,
+        "tag_list": list(job.tag_list),
+        "trace_state": harvested.state,
+        "trace_bytes": summary.bytes if summary else None,
+        "trace_lines": summary.lines if summary else None,
+        "truncated": summary.truncated if summary else None,
+        "depth": harvested.depth,
+        "images": len(harvested.uses),
+        "recognised": summary.recognised if summary else None,
+        "extractor_version": harvested.extractor_version,
+        "harvested_at": harvested.harvested_at,
+    }
+
+
+def _job_columns(harvested: Harvested) -> Row:
+    """Return the columns that both tables say of a job."""
+    job = harvested.job
+    return {
+        "instance": harvested.instance,
+        "project_id": job.project_id,
+        "project_path": job.project_path,
+        "pipeline_id": job.pipeline_id,
+        "job_id": job.id,
+        "job_name": job.name,
+        "stage": job.stage,
+        "ref": job.ref,
+        "ref_is_tag": job.ref_is_tag,
+        "job_status": job.status,
+        "failure_reason": job.failure_reason,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "runner_id": job.runner_id,
+        "runner_description": job.runner_description,
+        "job_url": job.url,
+    }
+
+
+def _schema(columns: tuple[Column, ...]) -> pa.Schema:
+    metadata = {"schema_version": str(SCHEMA_VERSION)}
+    return pa.schema([column.field for column in columns], metadata=metadata)

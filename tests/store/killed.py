@@ -1,0 +1,112 @@
+"""Run as a program: harvest and publish, killed at every single step, and each time once more.
+
+    python killed.py DIRECTORY
+
+`DIRECTORY/outcomes.jsonl` holds the outcomes to record, one encoded Harvested for each line.
+For n = 1, 2, … a child harvests them into a new store `DIRECTORY/n` and kills itself at step n; a
+second child finishes the work. Steps lie before and after every rename and flush, and before the
+beginning and the end of every transaction. Ends with the first n that was never reached, and prints
+how many were.
+
+One process imports the libraries and forks the children: starting Python anew for each step would
+take minutes. It does nothing else, so that it has no threads when it forks.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import sqlite3
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from logminer.model import Project
+from logminer.store.codec import decode_harvested
+from logminer.store.dataset import Store
+from logminer.store.ledger import Ledger
+from logminer.store.publishing import publish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def harvest(directory: Path, outcomes: Path) -> None:
+    """Do what a run does: list, take, record in batches of two, publish."""
+    given = [decode_harvested(line) for line in outcomes.read_text().splitlines()]
+    by_id = {each.job.id: each for each in given}
+    project = Project(id=given[0].job.project_id, path=given[0].job.project_path)
+    store = Store.create(directory)
+    with Ledger.open(store.ledger_path("gitlab.example.com")) as ledger:
+        if ledger.listing(project).watermark is None:
+            ledger.begin_listing(project.id, ceiling=max(by_id))
+            ledger.store_page(project.id, [each.job for each in given], cursor=None)
+            ledger.finish_listing(project.id, since=None)
+        while jobs := ledger.take(2):
+            ledger.commit([by_id[job.id] for job in jobs])
+        publish(store, ledger)
+
+
+def kill_at(step: int) -> None:
+    """Make this process kill itself at the given step."""
+    count = itertools.count(1)
+
+    def tick() -> None:
+        if next(count) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def trace(statement: str) -> None:
+        if statement.startswith(("BEGIN", "COMMIT")):
+            tick()
+
+    def between(call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any) -> Any:  # noqa: ANN401 -- whatever the wrapped call takes
+            tick()
+            result = call(*arguments)
+            tick()
+            return result
+
+        return wrapped
+
+    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:  # noqa: ANN401 -- the same
+        connection = sqlite3.Connection(*arguments, **options)
+        connection.set_trace_callback(trace)
+        return connection
+
+    # The original is overloaded; its double need not be.
+    sqlite3.connect = connect  # type: ignore[assignment]
+    os.replace = between(os.replace)
+    os.fsync = between(os.fsync)
+
+
+def in_a_child(*work: Callable[[], None]) -> int:
+    """Return how a forked process that does this work ended, as `waitpid` says it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            for part in work:
+                part()
+        except BaseException:  # noqa: BLE001 -- a child never returns into its parent's loop
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+def main(directory: Path) -> None:
+    """Kill at every step, finish each time, and print the number of steps."""
+    outcomes = directory / "outcomes.jsonl"
+    for step in itertools.count(1):
+        finish = partial(harvest, directory / str(step), outcomes)
+        end = in_a_child(partial(kill_at, step), finish)
+        if end == 0:
+            sys.stdout.write(f"{step - 1}\n")
+            return
+        if not os.WIFSIGNALED(end) or in_a_child(finish) != 0:
+            raise SystemExit(f"step {step} failed")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

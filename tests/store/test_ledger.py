@@ -1,0 +1,450 @@
+"""The ledger: every job in exactly one state, nothing committed lost, clear words for bad files."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from logminer.errors import StoreError
+from logminer.store.ledger import Ledger, Listing, OpenJob, ProjectCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from logminer.model import Harvested, Job, Project
+
+NOON = dt.datetime(2026, 9, 14, 12, 0, tzinfo=dt.UTC)
+DAY = dt.date(2026, 9, 14)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where the ledger lies."""
+    return tmp_path / "gitlab.example.com.sqlite"
+
+
+@pytest.fixture
+def ledger(path: Path, project: Project) -> Iterator[Ledger]:
+    """Return a ledger that knows the project, and nothing else."""
+    with Ledger.open(path) as ledger:
+        ledger.listing(project)
+        yield ledger
+
+
+def states(path: Path) -> dict[int, str]:
+    """Read the states of all jobs behind the ledger's back."""
+    with closing(sqlite3.connect(path)) as connection:
+        return dict(connection.execute("SELECT id, state FROM job"))
+
+
+class TestListing:
+    """How far the jobs of a project were listed."""
+
+    def test_unknown_project(self, ledger: Ledger, project: Project) -> None:
+        """A project never listed has neither watermark nor anything else."""
+        actual = ledger.listing(replace(project, id=8))
+
+        assert Listing() == actual
+
+    def test_resumes_at_the_page(self, path: Path, project: Project) -> None:
+        """Ceiling and cursor outlive the process."""
+        with Ledger.open(path) as ledger:
+            ledger.listing(project)
+            ledger.begin_listing(project.id, ceiling=90)
+            ledger.store_page(project.id, [], cursor="page 2")
+        with Ledger.open(path) as ledger:
+            actual = ledger.listing(project)
+
+        assert Listing(ceiling=90, cursor="page 2") == actual
+
+    def test_finished(self, ledger: Ledger, project: Project) -> None:
+        """The watermark becomes the ceiling only when every page is stored."""
+        ledger.begin_listing(project.id, ceiling=90)
+        ledger.store_page(project.id, [], cursor=None)
+        ledger.finish_listing(project.id, since=NOON)
+
+        assert Listing(watermark=90, since=NOON) == ledger.listing(project)
+
+    def test_finished_without_beginning(self, ledger: Ledger, project: Project) -> None:
+        """A listing that was never begun cannot raise the watermark to nothing."""
+        with pytest.raises(ValueError, match="call listing, then begin_listing"):
+            ledger.finish_listing(project.id, since=None)
+
+        assert Listing() == ledger.listing(project)
+
+    @pytest.mark.parametrize("project_id", [7, 8])
+    def test_page_without_beginning(
+        self, ledger: Ledger, make_job: Callable[..., Job], project_id: int
+    ) -> None:
+        """A page of no listing is a mistake, and leaves nothing behind."""
+        with pytest.raises(ValueError, match="call listing, then begin_listing"):
+            ledger.store_page(project_id, [make_job(1)], cursor=None)
+
+        assert states(ledger.path) == {}
+
+    def test_renamed(self, ledger: Ledger, project: Project) -> None:
+        """A project keeps its progress under its new path."""
+        ledger.begin_listing(project.id, ceiling=90)
+        ledger.finish_listing(project.id, since=None)
+        renamed = ledger.listing(replace(project, path="shop/backend"))
+        (counts,) = ledger.counts()
+
+        assert Listing(watermark=90) == renamed
+        assert counts.path == "shop/backend"
+
+
+class TestJobs:
+    """Jobs move from open to queued to done, and are in one place only."""
+
+    def test_page(self, ledger: Ledger, project: Project, make_job: Callable[..., Job]) -> None:
+        """Final jobs are queued as they are, the others are open with their pipeline."""
+        ledger.begin_listing(project.id, ceiling=9)
+        ended, running = make_job(1), make_job(2, status="running", pipeline_id=71)
+        ledger.store_page(project.id, [running, ended], cursor=None)
+
+        assert [ended] == ledger.take(10)
+        assert (OpenJob(id=2, pipeline_id=71),) == ledger.open_jobs(project.id)
+        assert ledger.open_jobs(8) == ()
+
+    def test_take(self, ledger: Ledger, project: Project, make_job: Callable[..., Job]) -> None:
+        """Jobs are taken oldest first, in slices, and stay where they are."""
+        jobs = [make_job(number) for number in range(5)]
+        ledger.settle(project.id, reversed(jobs), checked_at=None)
+
+        assert jobs[:2] == ledger.take(2)
+        assert jobs[2:4] == ledger.take(2, after=1)
+        assert jobs == ledger.take(10)
+
+    def test_settle(self, ledger: Ledger, project: Project, make_job: Callable[..., Job]) -> None:
+        """A re-checked job that ended is queued; one that did not stays open."""
+        running = [make_job(number, status="manual") for number in (1, 2)]
+        ledger.settle(project.id, running, checked_at=None)
+        ended = make_job(1, status="canceled")
+        ledger.settle(project.id, [ended, running[1]], checked_at=NOON)
+
+        assert [ended] == ledger.take(10)
+        assert (OpenJob(id=2, pipeline_id=70),) == ledger.open_jobs(project.id)
+        assert Listing(checked_at=NOON) == ledger.listing(project)
+
+    def test_settle_part(self, ledger: Ledger, project: Project) -> None:
+        """A re-check that is cut off leaves the time of the last whole one."""
+        ledger.settle(project.id, [], checked_at=NOON)
+        ledger.settle(project.id, [], checked_at=None)
+
+        assert Listing(checked_at=NOON) == ledger.listing(project)
+
+    def test_done_stays_done(
+        self,
+        ledger: Ledger,
+        project: Project,
+        make_job: Callable[..., Job],
+        make_harvested: Callable[..., Harvested],
+    ) -> None:
+        """A done job that is listed once more is not fetched once more."""
+        ledger.commit([make_harvested(1)])
+        ledger.settle(project.id, [make_job(1)], checked_at=None)
+        ledger.settle(project.id, [make_job(1, status="running")], checked_at=None)
+
+        assert states(ledger.path) == {1: "done"}
+
+    def test_requeue(
+        self,
+        ledger: Ledger,
+        project: Project,
+        make_job: Callable[..., Job],
+        make_harvested: Callable[..., Harvested],
+    ) -> None:
+        """A job whose trace may still grow stays queued, as it was last described."""
+        ledger.settle(project.id, [make_job(1), make_job(2, trace_size=None)], checked_at=None)
+        ledger.commit([make_harvested(1)], requeue=[make_job(2, trace_size=5)])
+
+        assert states(ledger.path) == {1: "done", 2: "queued"}
+        assert [make_job(2, trace_size=5)] == ledger.take(10)
+
+    def test_commit_is_one_transaction(
+        self,
+        ledger: Ledger,
+        project: Project,
+        make_job: Callable[..., Job],
+        make_harvested: Callable[..., Harvested],
+    ) -> None:
+        """A batch that fails at its last job leaves nothing behind."""
+        ledger.settle(project.id, [make_job(1)], checked_at=None)
+        broken = make_harvested(2, name={"not", "text"})
+        with pytest.raises(TypeError):
+            ledger.commit([make_harvested(1), broken])
+
+        assert states(ledger.path) == {1: "queued"}
+        assert ledger.pending_days() == []
+
+
+class TestPending:
+    """Outcomes wait until they are published."""
+
+    def test_by_day(self, ledger: Ledger, make_harvested: Callable[..., Harvested]) -> None:
+        """Outcomes are given by day, by job, in slices."""
+        outcomes = [make_harvested(number) for number in range(3)]
+        ledger.commit([make_harvested(9, day=13), *reversed(outcomes)])
+
+        assert [dt.date(2026, 9, 13), DAY] == ledger.pending_days()
+        assert outcomes[:2] == ledger.pending(DAY, 2)
+        assert outcomes[2:] == ledger.pending(DAY, 2, after=1)
+
+    def test_published(self, ledger: Ledger, make_harvested: Callable[..., Harvested]) -> None:
+        """Published outcomes are forgotten, their jobs are not."""
+        ledger.commit([make_harvested(1), make_harvested(2), make_harvested(3, day=13)])
+        ledger.published(DAY, [1, 3])
+
+        assert [make_harvested(2)] == ledger.pending(DAY, 10)
+        assert [make_harvested(3, day=13)] == ledger.pending(dt.date(2026, 9, 13), 10)
+        assert states(ledger.path) == dict.fromkeys((1, 2, 3), "done")
+
+    def test_committed_again(
+        self, ledger: Ledger, make_harvested: Callable[..., Harvested]
+    ) -> None:
+        """The newer outcome of a job takes the place of the older one."""
+        ledger.commit([make_harvested(1, uses=1)])
+        ledger.commit([make_harvested(1, uses=3)])
+
+        assert [make_harvested(1, uses=3)] == ledger.pending(DAY, 10)
+
+
+def test_counts(
+    ledger: Ledger,
+    project: Project,
+    make_job: Callable[..., Job],
+    make_harvested: Callable[..., Harvested],
+) -> None:
+    """Status counts the jobs of every project, also of one that has none yet."""
+    ledger.listing(replace(project, id=8, path="shop/empty"))
+    jobs = [make_job(1), make_job(2), *(make_job(i, status="running") for i in (3, 4, 5))]
+    ledger.settle(project.id, jobs, checked_at=NOON)
+    ledger.commit([make_harvested(i) for i in (6, 7, 8, 9)])
+    ledger.published(DAY, [6])
+
+    assert ledger.counts() == [
+        ProjectCounts(
+            project_id=7,
+            path="shop/api",
+            listing=Listing(checked_at=NOON),
+            open=3,
+            queued=2,
+            done=4,
+            pending=3,
+        ),
+        ProjectCounts(
+            project_id=8, path="shop/empty", listing=Listing(), open=0, queued=0, done=0, pending=0
+        ),
+    ]
+
+
+class TestFile:
+    """The file: found again, looked at without the lock, refused in one line."""
+
+    def test_source(self, ledger: Ledger) -> None:
+        """The ledger's name is the name of its source."""
+        assert ledger.source == "gitlab.example.com"
+
+    def test_at_rest(self, path: Path, make_harvested: Callable[..., Harvested]) -> None:
+        """A closed ledger is one file, and its lock."""
+        with Ledger.open(path) as ledger:
+            ledger.commit([make_harvested(1)])
+
+        assert {path.name, "gitlab.example.com.lock"} == {p.name for p in path.parent.iterdir()}
+
+    def test_durable(self, ledger: Ledger) -> None:
+        """Commits reach the disk, and the directory with them."""
+        (journal,) = ledger._connection.execute("PRAGMA journal_mode").fetchone()
+        (synchronous,) = ledger._connection.execute("PRAGMA synchronous").fetchone()
+
+        assert (journal, synchronous) == ("delete", 3)
+
+    def test_leftovers(self, path: Path) -> None:
+        """What a killed writer left aside is gone when the next one opens the ledger."""
+        with Ledger.open(path) as ledger:
+            ledger.aside.mkdir(parents=True)
+            (ledger.aside / "half a file").write_bytes(b"PAR1")
+        with Ledger.open(path) as ledger:
+            assert not ledger.aside.exists()
+
+    def test_read_while_writing(
+        self, ledger: Ledger, make_harvested: Callable[..., Harvested]
+    ) -> None:
+        """Status sees what is committed, while the writer holds the lock."""
+        ledger.commit([make_harvested(1)])
+        with Ledger.read(ledger.path) as view:
+            (counts,) = view.counts()
+
+        assert counts.done == 1
+
+    def test_read_changes_nothing(self, ledger: Ledger) -> None:
+        """A view cannot write, not even by accident."""
+        with (
+            Ledger.read(ledger.path) as view,
+            pytest.raises(sqlite3.OperationalError, match="readonly"),
+        ):
+            view._connection.execute("DELETE FROM project")
+
+    def test_read_only_file(self, ledger: Ledger) -> None:
+        """A ledger that may not be written can be looked at."""
+        ledger.close()
+        ledger.path.chmod(0o400)
+        with Ledger.read(ledger.path) as view:
+            assert len(view.counts()) == 1
+
+    def test_read_nothing(self, path: Path) -> None:
+        """Looking at a ledger does not create it."""
+        with pytest.raises(StoreError, match=r"^there is no ledger at .*: nothing was harvested"):
+            Ledger.read(path)
+
+        assert not path.exists()
+
+    @pytest.mark.parametrize("opener", [Ledger.open, Ledger.read])
+    def test_damaged(self, path: Path, opener: Callable[[Path], Ledger]) -> None:
+        """A file that is no database is named, with what to do, in one line; the lock is free."""
+        path.write_bytes(b"not a database" * 100)
+        for _ in range(2):
+            with pytest.raises(StoreError, match=r"^\S+ is damaged \(.*\): restore it.*$") as error:
+                opener(path)
+
+            assert "\n" not in str(error.value)
+
+    def test_damaged_within(
+        self, path: Path, make_harvested: Callable[..., Harvested], project: Project
+    ) -> None:
+        """Damage that shows only when the page is read is told the same way."""
+        with Ledger.open(path) as ledger:
+            ledger.commit([make_harvested(number) for number in range(50)])
+        content = path.read_bytes()
+        path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+        with Ledger.open(path) as ledger, pytest.raises(StoreError, match="is damaged"):
+            ledger.listing(project)
+
+    @pytest.mark.parametrize("opener", [Ledger.open, Ledger.read])
+    def test_newer(self, path: Path, opener: Callable[[Path], Ledger]) -> None:
+        """A ledger of a newer logminer is left alone."""
+        Ledger.open(path).close()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA user_version = 2")
+        with pytest.raises(
+            StoreError, match=r"newer logminer \(ledger version 2, this one knows 1"
+        ):
+            opener(path)
+
+    @pytest.mark.parametrize("opener", [Ledger.open, Ledger.read])
+    def test_foreign(self, path: Path, opener: Callable[[Path], Ledger]) -> None:
+        """Somebody else's database is not made into a ledger."""
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE recipe (cake)")
+        with pytest.raises(StoreError, match="is an SQLite file, but no ledger of logminer"):
+            opener(path)
+
+    def test_nowhere(self, tmp_path: Path) -> None:
+        """A directory that does not exist is no traceback."""
+        with pytest.raises(StoreError, match=r"^cannot write .*: No such file"):
+            Ledger.open(tmp_path / "none" / "gitlab.example.com.sqlite")
+
+    def test_disk_full(self, ledger: Ledger, make_harvested: Callable[..., Harvested]) -> None:
+        """A full disk is told in one line; what was committed stays."""
+        ledger.commit([make_harvested(1)])
+        (pages,) = ledger._connection.execute("PRAGMA page_count").fetchone()
+        ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StoreError, match=r"^cannot use .*full.*: look at"):
+            ledger.commit([make_harvested(number) for number in range(2, 500)])
+
+        assert states(ledger.path) == {1: "done"}
+
+    def test_our_fault(self, ledger: Ledger) -> None:
+        """A broken constraint is a fault of the program, and is not blamed on the file."""
+        with pytest.raises(sqlite3.IntegrityError), ledger._transaction() as connection:
+            connection.execute("INSERT INTO job (id, project_id, state) VALUES (1, 1, 'lost')")
+
+
+def test_states_follow_the_model(  # noqa: C901 -- the rules of one machine, not branches
+    tmp_path_factory: pytest.TempPathFactory,
+    project: Project,
+    make_job: Callable[..., Job],
+    make_harvested: Callable[..., Harvested],
+) -> None:
+    """Whatever is listed, settled, recorded, published, in whatever order, also across restarts:
+    every job is in the one state that a plain dictionary says.
+    """  # noqa: D205 -- one sentence, two lines
+
+    class Machine(RuleBasedStateMachine):
+        jobs = Bundle("jobs")
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.path = tmp_path_factory.mktemp("ledger") / "source.sqlite"
+            self.ledger = Ledger.open(self.path)
+            self.states: dict[int, str] = {}
+            self.waiting: set[int] = set()
+
+        @initialize()
+        def know_the_project(self) -> None:
+            self.ledger.listing(project)
+
+        @rule(
+            statuses=st.dictionaries(st.integers(1, 6), st.sampled_from(["success", "running"])),
+            page=st.booleans(),
+        )
+        def see(self, statuses: dict[int, str], *, page: bool) -> None:
+            seen = [make_job(number, status=status) for number, status in statuses.items()]
+            if page:
+                self.ledger.begin_listing(project.id, ceiling=6)
+                self.ledger.store_page(project.id, seen, cursor="next")
+            else:
+                self.ledger.settle(project.id, seen, checked_at=NOON)
+            for number, status in statuses.items():
+                if self.states.get(number) != "done":
+                    self.states[number] = "queued" if status == "success" else "open"
+
+        @rule(numbers=st.sets(st.integers(1, 6)))
+        def record(self, numbers: set[int]) -> None:
+            self.ledger.commit([make_harvested(number) for number in numbers])
+            self.states |= dict.fromkeys(numbers, "done")
+            self.waiting |= numbers
+
+        @rule(numbers=st.sets(st.integers(1, 6)))
+        def publish(self, numbers: set[int]) -> None:
+            self.ledger.published(DAY, numbers)
+            self.waiting -= numbers
+
+        @rule()
+        def restart(self) -> None:
+            self.ledger.close()
+            self.ledger = Ledger.open(self.path)
+
+        @invariant()
+        def agrees(self) -> None:
+            by_state = {
+                "open": {job.id for job in self.ledger.open_jobs(project.id)},
+                "queued": {job.id for job in self.ledger.take(10)},
+            }
+            assert states(self.path) == self.states
+            for state, found in by_state.items():
+                assert found == {each for each, known in self.states.items() if known == state}
+            assert {each.job.id for each in self.ledger.pending(DAY, 10)} == self.waiting
+
+        def teardown(self) -> None:
+            self.ledger.close()
+
+    run_state_machine_as_test(
+        Machine, settings=settings(max_examples=15, stateful_step_count=12, deadline=None)
+    )
