@@ -1,0 +1,75 @@
+"""Numbers and foreign text as a reader of plain text sees them."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
+"""Bidirectional classes of Unicode that turn the order of a line's neighbours around."""
+
+_LEAST = 0.0005
+"""Half of the last digit shown of a share: what is less rounds to a nought that is not true."""
+
+_COARSE = 10.0
+"""A change from here on (times eleven) is shown without decimals."""
+
+
+def visible(text: str, *, ascii_only: bool = False) -> str:
+    r"""Return foreign text that can do nothing but be read.
+
+    Whatever moves the cursor, hides, breaks the line or turns its direction is shown as a
+    backslash escape (`\x1b`); with `ascii_only` also whatever lies beyond ASCII.
+    """
+    return "".join(
+        character
+        if character.isprintable()
+        and unicodedata.bidirectional(character) not in _RIGHT_TO_LEFT
+        and (character.isascii() or not ascii_only)
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def fold(text: str, width: int) -> list[str]:
+    """Return a text in lines of at most `width` characters, broken after a slash or a blank.
+
+    A stretch without either is broken where the line is full; joined, the lines are the text.
+    """
+    lines = []
+    while len(text) > width:
+        at = max(text.rfind("/", 0, width), text.rfind(" ", 0, width)) + 1 or width
+        lines.append(text[:at])
+        text = text[at:]
+    return [*lines, text]
+
+
+def count(number: int) -> str:
+    """Return a count with thousands separators."""
+    return f"{number:,}"
+
+
+def share(part: int, whole: int) -> str:
+    """Return a part of a whole in per cent; never 0.0% of something nor 100.0% of not all.
+
+    Nothing where the whole is nought.
+    """
+    if not whole:
+        return ""
+    fraction = part / whole
+    if 0 < fraction < _LEAST:
+        return "<0.1%"
+    if 1 - _LEAST <= fraction < 1:
+        return ">99.9%"
+    return f"{fraction:.1%}"
+
+
+def change(value: int, before: int | None) -> str:
+    """Return growth in per cent with its sign, `new` from nought, nothing without a base."""
+    if before is None:
+        return ""
+    if before == 0:
+        return "new" if value else ""
+    growth = value / before - 1
+    if growth == 0:
+        return "same"
+    return f"{growth:+,.0%}" if abs(growth) >= _COARSE else f"{growth:+.1%}"

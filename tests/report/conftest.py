@@ -1,0 +1,186 @@
+"""A report written by hand, for the renderers, and a store of a few rows, for the build step."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from logminer.period import Period
+from logminer.report import Figure, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from logminer.analysis import Source
+    from logminer.analysis.source import Table
+
+_COVERAGE = {
+    "jobs": 12345,
+    "read": 12001,
+    "empty": 3,
+    "erased": 100,
+    "missing": 200,
+    "forbidden": 40,
+    "failed": 1,
+    "not_started": 0,
+    "not_understood": 12,
+    "without_image": 345,
+    "truncated": 4,
+    "prepare_only": 0,
+}
+_MOMENT = pa.timestamp("us", tz="UTC")
+_JOB = [
+    ("instance", pa.string()),
+    ("project_id", pa.int64()),
+    ("job_id", pa.int64()),
+    ("created_at", _MOMENT),
+    ("started_at", _MOMENT),
+]
+_SCHEMAS = {
+    "images": pa.schema(
+        [
+            *_JOB,
+            *((name, pa.string()) for name in ("role", "outcome", "registry", "repository")),
+            ("error_kind", pa.string()),
+        ]
+    ),
+    "jobs": pa.schema(
+        [
+            *_JOB,
+            ("trace_state", pa.string()),
+            ("recognised", pa.bool_()),
+            ("truncated", pa.bool_()),
+            ("depth", pa.string()),
+            ("images", pa.int64()),
+        ]
+    ),
+}
+
+
+class _Rows:
+    """A store of one file for each table, whatever the days."""
+
+    def __init__(self, root: Path, tables: Mapping[str, Sequence[Mapping[str, object]]]) -> None:
+        self._files: dict[str, list[str]] = {"images": [], "jobs": []}
+        for table, rows in tables.items():
+            path = root / f"{table}.parquet"
+            pq.write_table(pa.Table.from_pylist(list(rows), schema=_SCHEMAS[table]), path)
+            self._files[table].append(str(path))
+
+    def files(self, table: Table, since: dt.date | None, until: dt.date | None) -> list[str]:
+        del since, until  # the verbs filter by the moment, whatever they are given
+        return self._files[table]
+
+    def schema(self, table: Table) -> pa.Schema:
+        return _SCHEMAS[table]
+
+
+@pytest.fixture
+def nothing(tmp_path: Path) -> Source:
+    """Give a store in which nothing is harvested."""
+    return _Rows(tmp_path, {})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Source:
+    """Give a store of three jobs: one in the second quarter of 2026, two in the third."""
+    moments = [dt.datetime(2026, month, 30, 23, 59, tzinfo=dt.UTC) for month in (6, 7, 9)]
+    jobs = [
+        {
+            "instance": "gitlab.example.com",
+            "project_id": 1,
+            "job_id": number,
+            "created_at": moment,
+            "started_at": moment,
+        }
+        for number, moment in enumerate(moments, 1)
+    ]
+    log = {"trace_state": "ok", "recognised": True, "truncated": False, "depth": "full"}
+    alpine = {"registry": "docker.io", "repository": "library/alpine"}
+    return _Rows(
+        tmp_path,
+        {
+            "jobs": [{**job, **log, "images": 1} for job in jobs],
+            "images": [
+                {**jobs[0], **alpine, "role": "job", "outcome": "pulled"},
+                {**jobs[1], **alpine, "role": "job", "outcome": "pulled"},
+                {**jobs[1], **alpine, "role": "service", "outcome": "present"},
+                {**jobs[2], **alpine, "role": "job", "outcome": "failed", "error_kind": "tls"},
+                {**jobs[2], "role": "helper", "outcome": "pulled"},
+            ],
+        },
+    )
+
+
+@pytest.fixture
+def report() -> Report:
+    """Give a report with every section filled, its figures written by hand."""
+    days = pd.date_range("2026-07-01", "2026-09-30", tz="UTC", unit="us")
+    pulls = [0 if day.weekday() == 6 else 8 * day.day for day in days]
+    return Report(
+        period=Period.parse("last-quarter", today=dt.date(2026, 10, 5)),
+        previous=Period.parse("2026-Q2", today=dt.date(2026, 10, 5)),
+        generated_at=dt.datetime(2026, 10, 5, 6, 30, tzinfo=dt.UTC),
+        coverage=_COVERAGE,
+        totals=(
+            Figure(name="jobs", value=12345, before=11000),
+            Figure(name="uses", value=1234567, before=1234567),
+            Figure(name="pulls", value=1000000, before=0),
+            Figure(name="repositories", value=40, before=2),
+            Figure(name="failed", value=30, before=60),
+        ),
+        by="day",
+        over_time=pd.DataFrame({"start": days, "pulls": pulls, "failed": 0}),
+        by_registry=pd.DataFrame(
+            {
+                "registry": ["docker.io", "registry.example.com:5000", None, "quay.io"],
+                "uses": [1100000, 100000, 34566, 1],
+                "pulls": [999998, 1, 1, 0],
+                "share": [0.999998, 0.000001, 0.000001, 0.0],
+                "failed": [30, 0, 0, 0],
+                "repositories": [38, 1, 0, 1],
+                "projects": [17, 2, 2, 1],
+            }
+        ),
+        top_repositories=pd.DataFrame(
+            {
+                "registry": ["docker.io", "registry.gitlab.com"],
+                "repository": [
+                    "library/python",
+                    "gitlab-org/gitlab-build-images/debian-bookworm-ruby-3.2-golang-1.22",
+                ],
+                "uses": [700000, 534567],
+                "pulls": [600000, 400000],
+                "share": [0.6, 0.4],
+                "projects": [17, 1],
+            }
+        ),
+        by_role=pd.DataFrame(
+            {
+                "role": ["job", "helper"],
+                "uses": [1000000, 234567],
+                "pulls": [875000, 125000],
+                "share": [0.875, 0.125],
+                "present": [124970, 109567],
+                "used": [0, 0],
+                "failed": [30, 0],
+                "rejected": [0, 0],
+                "declared": [0, 0],
+            }
+        ),
+        failed_pulls=pd.DataFrame(
+            {
+                "registry": ["docker.io", "docker.io", None],
+                "error_kind": ["rate_limited", "not_found", None],
+                "failed": [20, 10, 0],
+                "rescued": [3, 0, 1],
+                "jobs": [23, 9, 1],
+            }
+        ),
+    )

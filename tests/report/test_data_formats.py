@@ -1,0 +1,166 @@
+"""CSV and JSON: what a program reads back is what the report holds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from logminer.report import Format, Report, build
+
+if TYPE_CHECKING:
+    from logminer.analysis import Source
+
+HOSTILE = [
+    "=cmd|' /C calc'!A0",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\tx",
+    "\rx",
+    "[red]x[/]",
+    'a"b,c\nd\r\ne',
+    "a\x1b[2Jb",
+    "\u202etxt",
+]
+
+
+def lines(report: Report) -> list[dict[str, str]]:
+    """Return a report's CSV as the csv module reads it."""
+    out = io.StringIO(newline="")
+    Format.CSV.write(report, out)
+    return list(csv.DictReader(io.StringIO(out.getvalue(), newline=""), strict=True))
+
+
+def document(report: Report) -> Any:  # noqa: ANN401 -- JSON
+    """Return a report's JSON as a strict reader reads it."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    out = io.StringIO()
+    Format.JSON.write(report, out)
+    return json.loads(out.getvalue(), parse_constant=refuse)
+
+
+def figures(report: Report, section: str) -> dict[tuple[str, str, str], str]:
+    """Return one section of the CSV by its keys."""
+    return {
+        (line["name"], line["detail"], line["measure"]): line["value"]
+        for line in lines(report)
+        if line["section"] == section
+    }
+
+
+def test_csv_is_one_tidy_table(report: Report) -> None:
+    """Every line has the same columns, the bounds of the period and one number."""
+    table = lines(report)
+
+    assert set(table[0]) == {"since", "until", "section", "name", "detail", "measure", "value"}
+    assert {(line["since"], line["until"]) for line in table} == {
+        ("2026-07-01T00:00:00Z", "2026-10-01T00:00:00Z")
+    }
+    assert all(line["value"] == "" or float(line["value"]) >= 0 for line in table)
+    keys = [(line["section"], line["name"], line["detail"], line["measure"]) for line in table]
+    assert len(keys) == len(set(keys))
+    assert list(dict.fromkeys(line["section"] for line in table)) == [
+        "coverage",
+        "totals",
+        "over_time",
+        "by_registry",
+        "top_repositories",
+        "by_role",
+        "failed_pulls",
+    ]
+
+
+def test_csv_figures(report: Report) -> None:
+    """Each section names its rows by its own keys; what is not told is empty."""
+    assert figures(report, "coverage")["", "", "read"] == "12001"
+    assert figures(report, "totals")["", "", "uses_before"] == "1234567"
+    assert figures(report, "over_time")["2026-07-31", "", "pulls"] == "248"
+    assert figures(report, "by_registry")["docker.io", "", "share"] == "0.999998"
+    assert figures(report, "by_registry")["", "", "uses"] == "34566"
+    assert figures(report, "top_repositories")["docker.io", "library/python", "pulls"] == "600000"
+    assert figures(report, "by_role")["helper", "", "present"] == "109567"
+    assert figures(report, "failed_pulls")["docker.io", "not_found", "failed"] == "10"
+    assert figures(report, "failed_pulls")["", "", "rescued"] == "1"
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_csv_cells_are_text(name: str, report: Report) -> None:
+    """A name comes back as it was; one that a spreadsheet would run has an apostrophe before it."""
+    expected = f"'{name}" if name[0] in "=+-@\t\r" else name
+    hostile = replace(
+        report,
+        by_registry=report.by_registry.head(1).assign(registry=name),
+        top_repositories=report.top_repositories.head(1).assign(repository=name),
+        failed_pulls=report.failed_pulls.head(1).assign(error_kind=name),
+    )
+
+    assert {key[0] for key in figures(hostile, "by_registry")} == {expected}
+    assert {key[1] for key in figures(hostile, "top_repositories")} == {expected}
+    assert {key[1] for key in figures(hostile, "failed_pulls")} == {expected}
+
+
+def test_json_figures(report: Report) -> None:
+    """Numbers are numbers, times are RFC 3339 in UTC, and what is not told is null."""
+    read = document(report)
+
+    assert list(read) == [
+        "schema_version",
+        "generated_at",
+        "period",
+        "previous",
+        "notes",
+        "coverage",
+        "totals",
+        "over_time",
+        "by_registry",
+        "top_repositories",
+        "by_role",
+        "failed_pulls",
+    ]
+    assert read["generated_at"] == "2026-10-05T06:30:00Z"
+    assert read["period"] == {
+        "label": "last-quarter",
+        "since": "2026-07-01T00:00:00Z",
+        "until": "2026-10-01T00:00:00Z",
+    }
+    assert read["coverage"]["missing"] == 200
+    assert read["totals"]["failed"] == {"value": 30, "before": 60, "change": -0.5}
+    assert read["totals"]["pulls"]["change"] is None
+    assert read["over_time"]["by"] == "day"
+    assert read["over_time"]["buckets"][30] == {
+        "start": "2026-07-31T00:00:00Z",
+        "pulls": 248,
+        "failed": 0,
+    }
+    assert read["by_registry"][2]["registry"] is None
+    assert read["by_registry"][0]["share"] == 0.999998
+    assert read["failed_pulls"][2]["error_kind"] is None
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_json_text_comes_back(name: str, report: Report) -> None:
+    """A name comes back as it was, and the text itself has no character that could act."""
+    hostile = replace(report, by_registry=report.by_registry.head(1).assign(registry=name))
+    out = io.StringIO()
+    Format.JSON.write(hostile, out)
+
+    assert document(hostile)["by_registry"][0]["registry"] == name
+    assert out.getvalue().replace("\n", "").isprintable()
+    assert out.getvalue().isascii()
+
+
+def test_an_empty_period_is_noughts_and_a_note(nothing: Source) -> None:
+    """A program sees no jobs, empty lists and the reason."""
+    read = document(build(nothing, "2026-Q3"))
+
+    assert read["coverage"]["jobs"] == 0
+    assert read["by_registry"] == read["failed_pulls"] == []
+    assert read["notes"][0] == "No jobs were harvested for 2026-07-01 to 2026-09-30."
