@@ -1,0 +1,23 @@
+"""The command line: a skin. Flags become calls, errors become exit codes, and nothing is computed here.
+
+    app       the commands, their flags, their help
+    talk      errors to one line and an exit code; what goes to stderr
+    watch     progress on a terminal, plain lines elsewhere
+    pages     rows as tables and JSON lines
+    demo      the whole product without an account
+
+Results go to stdout, talk goes to stderr. Heavy rooms are imported inside the commands that use them, so
+that `logminer --help` answers at once.
+"""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    from logminer.cli.app import app  # noqa: PLC0415 -- `import logminer.cli` must stay cheap
+
+    app()
+
+
+__all__ = ["main"]

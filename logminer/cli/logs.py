@@ -1,0 +1,85 @@
+"""`logminer extract`: job logs from files or standard input to image uses."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from logminer.cli.pages import use_lines, use_table
+from logminer.cli.talk import complain
+from logminer.trace import Extractor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from logminer.model import ImageUse
+    from logminer.trace import Extraction
+
+_CHUNK: Final = 1 << 18
+"""Bytes read at a time."""
+
+_STDIN: Final = "-"
+
+
+def run(names: Sequence[str], *, jsonl: bool) -> int:
+    """Print the image uses of each log; returns 0, 3 if some were no logs, 1 if all were."""
+    found: list[tuple[str, ImageUse]] = []
+    good = 0
+    for name in names:
+        extraction = _extracted(name)
+        if extraction is None:
+            continue
+        good += 1
+        if jsonl:
+            for line in use_lines(name, extraction):
+                print(line)
+        else:
+            found += [(name, use) for use in extraction.uses]
+            if not extraction.uses:
+                complain(f"{name}: a job log that names no image{_executor(extraction)}")
+    if found:
+        use_table(found, files=len(names) > 1)
+    if good == len(names):
+        return 0
+    return 3 if good else 1
+
+
+def _extracted(name: str) -> Extraction | None:
+    """Read one log; None, and one line that says why, for what is none."""
+    extractor = Extractor()
+    try:
+        with _opened(name) as file:
+            while chunk := file.read(_CHUNK):
+                extractor.feed(chunk)
+    except OSError as error:
+        complain(f"{name}: cannot be read ({error.strerror}); name a job log")
+        return None
+    extraction = extractor.finish()
+    summary = extraction.summary
+    if not summary.bytes:
+        complain(f"{name}: empty; save the log with `curl …/jobs/ID/trace` or from the job's page")
+        return None
+    if summary.runner_version is None and not extraction.uses:
+        complain(f"{name}: no GitLab job log: no line of a runner and no image stands in it")
+        return None
+    if summary.truncated:
+        complain(f"{name}: cut by the runner's size limit; images may be missing")
+    return extraction
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    """Open a file, or standard input, which is not ours to close."""
+    if name == _STDIN:
+        yield sys.stdin.buffer
+    else:
+        with Path(name).open("rb") as file:
+            yield file
+
+
+def _executor(extraction: Extraction) -> str:
+    """Say why a log without an image is no surprise, or that it is one."""
+    executor = extraction.summary.executor
+    return f" (executor {executor})" if executor else ""
