@@ -11,8 +11,9 @@ parser: it is the independent witness both are tested against.
 
 from __future__ import annotations
 
+from logminer.simulator.api import Behaviour, Requests
 from logminer.simulator.company import Company
 from logminer.simulator.planted import Planted
-from logminer.simulator.server import Behaviour, Requests, Server, create_app, serve
+from logminer.simulator.server import Server, create_app, serve
 
 __all__ = ["Behaviour", "Company", "Planted", "Requests", "Server", "create_app", "serve"]

@@ -5,29 +5,17 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import sys
+import threading
+from contextlib import suppress
 
-from aiohttp import web
-
+from logminer.simulator.api import Behaviour
 from logminer.simulator.company import Company
-from logminer.simulator.server import DEFAULT_TOKEN, Behaviour, create_app
+from logminer.simulator.server import DEFAULT_TOKEN, serve
 
 
 def main() -> None:
-    """Generate a company and serve it on 127.0.0.1; the URL and the token go to stdout."""
-    parser = argparse.ArgumentParser(prog="python -m logminer.simulator", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--port", type=int, default=8080)
-    parser.add_argument(
-        "--today", type=dt.date.fromisoformat, default=dt.datetime.now(dt.UTC).date()
-    )
-    parser.add_argument("--days", type=int, default=365)
-    parser.add_argument("--projects", type=int, default=300)
-    parser.add_argument("--jobs", type=int, default=4000)
-    parser.add_argument("--median-trace-bytes", type=int, default=5000)
-    parser.add_argument("--token", default=DEFAULT_TOKEN)
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds")
-    parser.add_argument("--requests-per-minute", type=int)
-    options = parser.parse_args()
+    """Generate a company and serve it on 127.0.0.1; URL and token are the lines of stdout."""
+    options = _options()
     company = Company.generate(
         seed=options.seed,
         today=options.today,
@@ -36,11 +24,42 @@ def main() -> None:
         jobs=options.jobs,
         median_trace_bytes=options.median_trace_bytes,
     )
-    behaviour = Behaviour(latency=options.latency, requests_per_minute=options.requests_per_minute)
-    app = create_app(company, token=options.token, behaviour=behaviour)
-    sys.stdout.write(f"http://127.0.0.1:{options.port}\n{options.token}\n")
-    sys.stdout.flush()
-    web.run_app(app, host="127.0.0.1", port=options.port, print=None, access_log=None)
+    behaviour = Behaviour(
+        latency=options.latency,
+        requests_per_minute=options.requests_per_minute,
+        jobs_lists_per_minute=options.jobs_lists_per_minute,
+        gzip=options.gzip,
+    )
+    with (
+        serve(company, token=options.token, behaviour=behaviour, port=options.port) as server,
+        suppress(KeyboardInterrupt),
+    ):
+        sys.stdout.write(f"{server.url}\n{server.token}\n")
+        sys.stdout.flush()
+        threading.Event().wait()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m logminer.simulator",
+        description="A GitLab on loopback with a generated company in it.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    today = dt.datetime.now(dt.UTC).date()
+    add = parser.add_argument
+    add("--seed", type=int, default=1, help="another seed is another company")
+    add("--port", type=int, default=8080, help="0: any free port")
+    add("--today", type=dt.date.fromisoformat, default=today, help="last day of its life")
+    add("--days", type=int, default=365, help="how long it has lived")
+    add("--projects", type=int, default=300, help="how many projects it has")
+    add("--jobs", type=int, default=4000, help="how many jobs it ran")
+    add("--median-trace-bytes", type=int, default=5000, help="median size of a log")
+    add("--token", default=DEFAULT_TOKEN, help="the only token it accepts")
+    add("--latency", type=float, default=0.0, help="seconds by which answers are late")
+    add("--requests-per-minute", type=int, help="above: 429")
+    add("--jobs-lists-per-minute", type=int, help="above: 429")
+    add("--gzip", action="store_true", help="compress for clients that accept it")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -12,9 +12,11 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_right
 from collections import OrderedDict
+from threading import Lock
 from typing import TYPE_CHECKING
 
-from logminer.simulator.life import Historian, Job, Pipeline, first_ms
+from logminer.simulator.history import Historian
+from logminer.simulator.life import Job, Pipeline, first_ms
 from logminer.simulator.narrate import narrate
 from logminer.simulator.organisation import Group, Organisation, Project, organise
 from logminer.simulator.plan import plan
@@ -75,6 +77,7 @@ class Company:
         self._sizes: dict[int, int] = {}
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._kept_bytes = 0
+        self._keeping = Lock()  # a test may read traces beside the server's thread
 
     @classmethod
     def generate(  # noqa: PLR0913 -- six independent facts, each named by the caller
@@ -168,17 +171,19 @@ class Company:
         return self._narrate(job)[1]
 
     def _written(self, job: Job) -> bytes:
-        kept = self._kept.get(job.id)
-        if kept is not None:
-            self._kept.move_to_end(job.id)
-            return kept
+        with self._keeping:
+            kept = self._kept.get(job.id)
+            if kept is not None:
+                return kept
         text = self._narrate(job)[0]
-        self._sizes[job.id] = len(text)
-        self._kept[job.id] = text
-        self._kept_bytes += len(text)
-        while self._kept_bytes > _KEPT_TRACES:
-            _, dropped = self._kept.popitem(last=False)
-            self._kept_bytes -= len(dropped)
+        with self._keeping:
+            self._sizes[job.id] = len(text)
+            if job.id not in self._kept:
+                self._kept[job.id] = text
+                self._kept_bytes += len(text)
+            while self._kept_bytes > _KEPT_TRACES:
+                _, dropped = self._kept.popitem(last=False)
+                self._kept_bytes -= len(dropped)
         return text
 
     def _narrate(self, job: Job) -> tuple[bytes, tuple[Planted, ...]]:

@@ -89,6 +89,21 @@ class DockerNarrator:
         self._name_default()
         self._name_policies(use, need)
         self._use(use, need)
+        if self._plan.loses_container:
+            self._start_again(use, need)
+        if self._version >= (15, 6) and self._plan.services and chance(self._plan.rng, 0.04):
+            alias = self._plan.services[0].image.name.replace("/", "-").partition(":")[0]
+            for text in ("LOG:  starting up", "LOG:  ready, waiting for the image import"):
+                self._writer.service_log(alias, text)
+
+    def _start_again(self, use: Use, need: Need) -> None:
+        """Lose the container and the image, as EXECUTOR_JOB_SECTION_ATTEMPTS allows: pull again."""
+        container = hex64("container", self._plan.job.id)
+        self._writer.errorln(f'Container "{container}" not found or removed. Will retry...')
+        self._writer.println("Retrying step_script")
+        self._name_default()
+        self._name_policies(use, need)
+        self._pull(use, need)
 
     # -- preparation ------------------------------------------------------------------------
 

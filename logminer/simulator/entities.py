@@ -10,10 +10,10 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from logminer.simulator.fleet import Runner, revision
-from logminer.simulator.life import Job, Pipeline, runner_tags
 
 if TYPE_CHECKING:
     from logminer.simulator.company import Company
+    from logminer.simulator.life import Job, Pipeline
     from logminer.simulator.organisation import Group, Project
 
 Json = dict[str, Any]
@@ -157,7 +157,7 @@ class Entities:
             "artifacts_expire_at": None,
             "archived": False,
             "source": job.pipeline.source,
-            "tag_list": list(runner_tags(job.runner)),
+            "tag_list": list(job.runner.tags),
         }
         return body
 

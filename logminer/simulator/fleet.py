@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TIMESTAMPS_KNOWN: Version = (16, 11, 0)
 TIMESTAMPS_DEFAULT: Version = (18, 7, 0)
+POD_EVENTS_KNOWN: Version = (16, 5, 0)
+SCRIPT_SECTIONS_KNOWN: Version = (16, 7, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,8 @@ class Runner:
     pod_events: bool = False
     early_timestamps: bool = False
     """FF_TIMESTAMPS switched on before it became the default."""
+    script_sections: bool = False
+    """FF_SCRIPT_SECTIONS: every command of the script is a section of its own (16.7)."""
     containerd: bool = False
     """Docker with the containerd image store, where an image's ID is its digest."""
     hub_login: bool = False
@@ -67,6 +71,26 @@ class Runner:
     def is_shell(self) -> bool:
         """Whether jobs run on the machine itself, without an image."""
         return self.executor == "shell"
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags of the jobs it takes."""
+        if self.is_shell:
+            return ("metal", "shell")
+        if self.architecture == "arm64":
+            return ("arm64", "docker")
+        return ("kubernetes", "linux") if self.is_kubernetes else ("docker", "linux")
+
+    def feature_flags(self, version: Version) -> list[str]:
+        """Return the flags its logs list, those that differ from their default."""
+        flags = []
+        if self.pod_events and version >= POD_EVENTS_KNOWN:
+            flags.append("FF_PRINT_POD_EVENTS")
+        if self.script_sections and version >= SCRIPT_SECTIONS_KNOWN:
+            flags.append("FF_SCRIPT_SECTIONS")
+        if self.early_timestamps and TIMESTAMPS_KNOWN <= version < TIMESTAMPS_DEFAULT:
+            flags.append("FF_TIMESTAMPS")
+        return flags
 
     def timestamps(self, version: Version) -> bool:
         """Return whether lines carry a time stamp and a stream."""
@@ -154,6 +178,7 @@ FLEET: tuple[Runner, ...] = (
         weight=9,
         releases=_releases("17.0.0", "17.9.2", "18.4.0", "18.11.1"),
         policies=ALWAYS_ELSE_LOCAL,
+        script_sections=True,
     ),
     Runner(
         id=21,
@@ -179,6 +204,7 @@ FLEET: tuple[Runner, ...] = (
         containerd=True,
         releases=_releases("18.4.0", "18.11.0", "19.0.1", "19.2.1"),
         policies=LOCAL_FIRST,
+        script_sections=True,
     ),
     Runner(
         id=26,

@@ -37,7 +37,7 @@ class KubernetesNarrator:
             f"runner-{plan.job.runner.token.lower()}-project-{plan.job.project.id}-concurrent-"
             f"{plan.rng.randrange(8)}-{hex64('pod', plan.job.id)[:8]}"
         )
-        self._events = plan.job.runner.pod_events and plan.version >= (16, 5)
+        self._events = "FF_PRINT_POD_EVENTS" in plan.job.runner.feature_flags(plan.version)
         self._policies = plan.job.runner.policies
 
     @property

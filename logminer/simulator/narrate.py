@@ -83,7 +83,10 @@ class _Narrator:
         """Bytes after which the runner stops to write, where it has a small limit."""
         self.truth = Truth()
         self.writer = Writer(
-            version=plan.version, timestamps=plan.timestamps, start_ms=job.started or job.created
+            version=plan.version,
+            timestamps=plan.timestamps,
+            start_ms=job.created if job.started is None else job.started,
+            script_sections="FF_SCRIPT_SECTIONS" in job.runner.feature_flags(plan.version),
         )
         self._executor: DockerNarrator | KubernetesNarrator | _Bare
         if job.runner.is_kubernetes:
@@ -141,11 +144,7 @@ class _Narrator:
         writer.println(f"Running with gitlab-runner {number} ({revision(version)})")
         system = f", system ID: {runner.system_id}" if version >= (15, 8) else ""
         writer.println(f"  on {runner.description} {runner.token}{system}")
-        flags = []
-        if runner.pod_events and version >= (16, 5):
-            flags.append("FF_PRINT_POD_EVENTS:true")
-        if runner.early_timestamps and self._plan.timestamps:
-            flags.append("FF_TIMESTAMPS:true")
+        flags = [f"{flag}:true" for flag in runner.feature_flags(version)]
         if flags:
             writer.println(f"  feature flags: {', '.join(flags)}")
         if (13, 4) <= version < (18, 0) and runner.id % 2:

@@ -112,11 +112,6 @@ class Project:
         """The first part of the path."""
         return self.path.partition("/")[0]
 
-    @property
-    def runs_jobs(self) -> bool:
-        """Whether jobs are ever created in it."""
-        return self.ci_enabled
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organisation:

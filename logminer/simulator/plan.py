@@ -68,6 +68,8 @@ class Plan:
     preparation_retries: int
     """How often the preparation breaks down before any image is looked up."""
     timestamps: bool
+    loses_container: bool
+    """Whether the job's container and image vanish as the script begins, and come again."""
 
 
 def plan(seed: int, job: Job, habits: Adoption, story: Story) -> Plan:
@@ -75,12 +77,14 @@ def plan(seed: int, job: Job, habits: Adoption, story: Story) -> Plan:
     rng = dice(seed, "job", job.id)
     version = job.version
     planner = _Planner(job, rng, habits, story)
+    main = planner.main()
+    timestamps = job.runner.timestamps(version)
     return Plan(
         job=job,
         rng=rng,
         version=version,
         day=job.day,
-        main=planner.main(),
+        main=main,
         names_no_image=job.template.image is None,
         services=planner.services(),
         helper=planner.helper(),
@@ -89,7 +93,12 @@ def plan(seed: int, job: Job, habits: Adoption, story: Story) -> Plan:
         else None,
         habits=habits,
         preparation_retries=1 if job.mishap == "none" and chance(rng, 0.02) else 0,
-        timestamps=job.runner.timestamps(version),
+        timestamps=timestamps,
+        # only with time stamps does the place of the lines say that they are the runner's
+        loses_container=timestamps
+        and main.failure is None
+        and not main.image.local
+        and chance(rng, 0.01),
     )
 
 
@@ -97,7 +106,7 @@ def helper_image(version: Version, architecture: str) -> Image:
     """Return the runner's own image, as its releases name it."""
     machine = "arm64" if architecture == "arm64" else "x86_64"
     if version < (14, 0):
-        return hosted_on_hub(f"{machine}-{revision(version)}")
+        return _once_on_hub(f"{machine}-{revision(version)}")
     number = ".".join(map(str, version))
     return hosted(
         "registry.gitlab.com",
@@ -106,7 +115,7 @@ def helper_image(version: Version, architecture: str) -> Image:
     )
 
 
-def hosted_on_hub(tag: str) -> Image:
+def _once_on_hub(tag: str) -> Image:
     """Return the helper as it was once published on Docker Hub."""
     return Image(
         name="gitlab/gitlab-runner-helper",

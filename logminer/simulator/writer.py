@@ -19,6 +19,7 @@ _RUNNER = "00O"
 _RUNNER_ERRORS = "00E"
 _SCRIPT = "01O"
 _SCRIPT_ERRORS = "01E"
+_SERVICES = "0fO"
 _MICROS_BETWEEN_LINES = 1_137
 _SECOND = 1_000_000
 
@@ -26,8 +27,13 @@ _SECOND = 1_000_000
 class Writer:
     """Collects a trace; the message methods are named after the runner's own logger calls."""
 
-    def __init__(self, *, version: Version, timestamps: bool, start_ms: int) -> None:
-        """Begin a trace at `start_ms` (milliseconds since 1970, UTC)."""
+    def __init__(
+        self, *, version: Version, timestamps: bool, start_ms: int, script_sections: bool = False
+    ) -> None:
+        """Begin a trace at `start_ms` (milliseconds since 1970, UTC).
+
+        `script_sections` makes every command of the script a section of its own.
+        """
         self._parts: list[str] = []
         self._size = 0
         self._reset_first = version >= (14, 2)
@@ -38,6 +44,9 @@ class Writer:
         self._micros = start_ms % 1000 * 1000
         self._prefix = ""
         self._unfinished: dict[str, str] = {}
+        self._script_sections = script_sections
+        self._commands = 0
+        self._open_command = ""
         self._set_prefix()
 
     # -- messages of the runner -------------------------------------------------------------
@@ -73,13 +82,23 @@ class Writer:
 
     def close_section(self, name: str) -> None:
         """End a section; the marker has no newline, the next message follows it."""
+        self._close_command()
         self._write(_RUNNER, f"section_end:{self._second}:{name}\r{_CLEAR}")
 
     # -- output of the job ------------------------------------------------------------------
 
     def echo(self, command: str) -> None:
         """Write a command of the script as the shell echoes it, variables unexpanded."""
-        self.work(f"\x1b[32;1m$ {command}{RESET}\n")
+        marker = ""
+        if self._script_sections:
+            self._close_command()
+            self._commands += 1
+            self._open_command = f"section_script_step_{self._commands}"
+            marker = (
+                f"section_start:{self._second}:{self._open_command}"
+                f"[hide_duration=true,collapsed=true]\r{_CLEAR}"
+            )
+        self.work(f"{marker}\x1b[32;1m$ {command}{RESET}\n")
 
     def notice(self, text: str) -> None:
         """Write a green line of the runner's shell script (getting sources, caches)."""
@@ -92,6 +111,16 @@ class Writer:
     def work_errors(self, text: str) -> None:
         """Write error output of the job."""
         self._write(_SCRIPT_ERRORS, text)
+
+    def service_log(self, alias: str, text: str) -> None:
+        """Write a line of a service's container, with Docker's own stamp of nine digits."""
+        stamp = self.stamp.replace("Z", ".164250393Z")
+        self._write(_SERVICES, f"\x1b[0;37m[service:{alias}-{alias}] {stamp} {text}{RESET}\n")
+
+    def _close_command(self) -> None:
+        if self._open_command:
+            self.work(f"section_end:{self._second}:{self._open_command}\r{_CLEAR}")
+            self._open_command = ""
 
     # -- time and result --------------------------------------------------------------------
 
