@@ -1,4 +1,4 @@
-"""Which container images did our GitLab CI really pull?
+"""logminer: which container images our GitLab CI really pulled.
 
 Facts flow down this picture, imports point up it, and no arrow is missing (import-linter checks):
 

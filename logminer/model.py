@@ -7,7 +7,7 @@ All times are aware and in UTC.
 
 from __future__ import annotations
 
-import datetime as dt
+import datetime as dt  # noqa: TC003 -- fields are read by whoever inspects the dataclass
 from dataclasses import dataclass
 from enum import StrEnum
 

@@ -1,13 +1,15 @@
-"""The command line: a skin. Flags become calls, errors become exit codes, and nothing is computed here.
+"""The command line is a skin: flags become calls, errors become exit codes, nothing is computed.
 
     app       the commands, their flags, their help
     talk      errors to one line and an exit code; what goes to stderr
     watch     progress on a terminal, plain lines elsewhere
     pages     rows as tables and JSON lines
+    output    stdout, or a file that appears when it is complete
+    logs      `logminer extract`
     demo      the whole product without an account
 
-Results go to stdout, talk goes to stderr. Heavy rooms are imported inside the commands that use them, so
-that `logminer --help` answers at once.
+Results go to stdout, talk goes to stderr. Heavy rooms are imported inside the commands that use
+them, so that `logminer --help` answers at once.
 """
 
 from __future__ import annotations

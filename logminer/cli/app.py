@@ -70,6 +70,7 @@ def _version(*, asked: bool) -> None:
 
 @app.callback()
 def _root(
+    *,
     version: Annotated[
         bool, typer.Option("--version", callback=lambda asked: _version(asked=asked), is_eager=True)
     ] = False,
@@ -90,8 +91,8 @@ def demo(
 ) -> None:
     """See the whole product at work, without an account.
 
-    Starts a simulated GitLab on this machine with a company's last two quarters in it, harvests it over
-    HTTP into a store, and prints the report on last quarter. Takes a few seconds.
+    Starts a simulated GitLab on this machine with a company's last two quarters in it, harvests it
+    over HTTP into a store, and prints the report on last quarter. Takes a few seconds.
     """
     from logminer.cli.demo import run  # noqa: PLC0415 -- heavy
 
@@ -151,8 +152,9 @@ def harvest(  # noqa: PLR0913 -- one for each flag
 ) -> None:
     """Read what is new on a GitLab server into a store.
 
-    Jobs that were harvested before are not read again, so run it every night. It may be stopped at any
-    time (Ctrl-C, even kill -9): the next run goes on where this one ended, and nothing is counted twice.
+    Jobs that were harvested before are not read again, so run it every night. It may be stopped at
+    any time (Ctrl-C, even kill -9): the next run goes on where this one ended, and nothing is
+    counted twice.
 
     Needs an access token with the scope read_api that may read the projects' jobs (role Reporter).
     """
@@ -222,8 +224,8 @@ def extract(
 ) -> None:
     """Show the image uses in job logs; needs no store and no server.
 
-    With --format jsonl each use is one JSON object on one line: file, and the columns of the groups trace,
-    use, image and evidence (see logminer schema).
+    With --format jsonl each use is one JSON object on one line: file, and the columns of the groups
+    trace, use, image and evidence (see logminer schema).
     """
     from logminer.cli.logs import run  # noqa: PLC0415 -- heavy
 
@@ -249,7 +251,7 @@ def report(
         Path | None, typer.Option("--output", "-o", help="Write to this file, not to stdout.")
     ] = None,
 ) -> None:
-    """Answer: what did our CI pull in a period, and what in the one before?
+    """Answer what our CI pulled in a period, compared with the one before.
 
     Coverage comes first, so that nobody takes a partial answer for a whole one.
     """

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from logminer.cli.talk import say
 from logminer.cli.watch import summarise, watch
-from logminer.errors import NotAStoreError
+from logminer.errors import NotAStoreError, ServerError
 from logminer.gitlab import Settings, discover
 from logminer.harvest import harvest
 from logminer.period import Period
 from logminer.report import Format, report
-from logminer.simulator import Company, serve
 from logminer.store import Store, open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from logminer.simulator import Server
 
 _PROJECTS: Final = 240
 _JOBS: Final = 4_000
@@ -31,18 +31,15 @@ _PERIOD: Final = "last-quarter"
 
 
 def run(path: Path, *, keep: bool, seed: int) -> None:
-    """Simulate a company, harvest it, report on its last quarter; with `keep`, stay until Ctrl-C."""
+    """Simulate a company, harvest it, report on its last quarter; with `keep`, wait for Ctrl-C."""
     began = time.monotonic()
     today = dt.datetime.now(dt.UTC).date()
     quarter = Period.parse(_PERIOD, today=today)
     days = (today - quarter.previous().since.date()).days
     store = _emptied(path)
-    company = Company.generate(seed=seed, today=today, days=days, projects=_PROJECTS, jobs=_JOBS)
-    with serve(company) as server:
-        say(
-            f"A simulated GitLab with {_PROJECTS} projects and {_JOBS:,} jobs runs at {server.url}."
-        )
-        settings = Settings(url=server.url, token=server.token)
+    with _simulator(seed=seed, today=today, days=days) as (url, token):
+        say(f"A simulated GitLab with {_PROJECTS} projects and {_JOBS:,} jobs is at {url}.")
+        settings = Settings(url=url, token=token)
         projects = discover(settings, everything=True)
         with watch() as progress:
             tally = harvest(store, settings, projects, progress=progress)
@@ -52,7 +49,29 @@ def run(path: Path, *, keep: bool, seed: int) -> None:
         sys.stdout.flush()
         _what_next(path)
         if keep:
-            _stay(server)
+            _stay(url, token)
+
+
+@contextmanager
+def _simulator(*, seed: int, today: dt.date, days: int) -> Iterator[tuple[str, str]]:
+    """Run the simulator in a process of its own until the block ends; yields its URL and token.
+
+    Not in a thread: server and harvest would wait for each other at every request.
+    """
+    command = [sys.executable, "-m", "logminer.simulator", "--port", "0", "--seed", str(seed)]
+    size = ["--today", str(today), "--days", str(days)]
+    size += ["--projects", str(_PROJECTS), "--jobs", str(_JOBS)]
+    with subprocess.Popen(  # noqa: S603 -- our own interpreter, our own module, numbers
+        [*command, *size], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as child:
+        try:
+            assert child.stdout is not None  # noqa: S101 -- a pipe was asked for
+            url, token = child.stdout.readline().strip(), child.stdout.readline().strip()
+            if not token:
+                raise ServerError("the simulated GitLab did not start: see the message above")
+            yield url, token
+        finally:
+            child.terminate()
 
 
 def _emptied(path: Path) -> Store:
@@ -80,11 +99,11 @@ def _what_next(path: Path) -> None:
     say("  logminer harvest --help             the same with your own GitLab")
 
 
-def _stay(server: Server) -> None:
+def _stay(url: str, token: str) -> None:
     """Leave the simulator up, for other tools, until somebody presses Ctrl-C."""
     say()
     say("The simulated GitLab stays up until Ctrl-C. Point a tool at it:")
-    say(f"  export GITLAB_URL={server.url} GITLAB_TOKEN={server.token}")
+    say(f"  export GITLAB_URL={url} GITLAB_TOKEN={token}")
     say("  logminer harvest --all --store my-store")
     forever = threading.Event()
     try:

@@ -1,4 +1,4 @@
-"""Rows for people and for programs: image uses as a table or as JSON lines, the dictionary as a table."""
+"""Rows for people and for programs: image uses as a table or JSON lines, the data dictionary."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def shown(foreign: object) -> str:
 
 
 def use_lines(name: str, extraction: Extraction) -> Iterator[str]:
-    """Yield one JSON object for each use: `file`, then the groups trace, use, image and evidence."""
+    """Yield a JSON object for each use: `file`, then the groups trace, use, image, evidence."""
     summary = extraction.summary
     for use in extraction.uses:
         values = {

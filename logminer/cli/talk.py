@@ -1,4 +1,4 @@
-"""What is said beside the results: one line for each error, on stderr, with the exit code it means."""
+"""What is said beside the results: one line on stderr for each error, and its exit code."""
 
 from __future__ import annotations
 

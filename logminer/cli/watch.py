@@ -142,8 +142,8 @@ def summarise(tally: Tally, *, store: str, seconds: float) -> None:
     )
     if tally.jobs_open or tally.jobs_waiting:
         say(
-            f"{tally.jobs_open:,} jobs have not ended yet, {tally.jobs_waiting:,} logs may still grow:"
-            " the next harvest looks at them again"
+            f"{tally.jobs_open:,} jobs have not ended yet, {tally.jobs_waiting:,} logs may still"
+            " grow: the next harvest looks at them again"
         )
     if tally.not_understood:
         say(f"{tally.not_understood:,} logs have a preamble that no known runner prints")

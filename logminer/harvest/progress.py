@@ -33,7 +33,7 @@ class Tally:
     not_understood: int = 0
     """Traces whose preamble matched no known runner format."""
     without_image: int = 0
-    """Understood docker and Kubernetes traces without an image: has the runner changed its words?"""
+    """Docker and Kubernetes traces without an image: has the runner's wording changed?"""
     requests: int = 0
     received: int = 0
     """Bytes of answers as they came over the wire."""
