@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _COVERAGE = Question(
     table="jobs",
-    columns=("trace_state", "recognised", "truncated", "depth", "images"),
+    columns=("trace_state", "recognised", "executor", "truncated", "depth", "images"),
     sql="""
         SELECT
             count(*) AS jobs,
@@ -26,7 +26,10 @@ _COVERAGE = Question(
             count(*) FILTER (trace_state = 'failed') AS failed,
             count(*) FILTER (trace_state = 'not_started') AS not_started,
             count(*) FILTER (trace_state = 'ok' AND NOT recognised) AS not_understood,
-            count(*) FILTER (trace_state = 'ok' AND recognised AND images = 0) AS without_image,
+            count(*) FILTER (
+                trace_state = 'ok' AND recognised AND images = 0
+                AND (executor = 'kubernetes' OR executor LIKE 'docker%')
+            ) AS without_image,
             count(*) FILTER (trace_state = 'ok' AND truncated) AS truncated,
             count(*) FILTER (trace_state = 'ok' AND depth = 'prepare') AS prepare_only
         FROM rows
@@ -41,7 +44,8 @@ def coverage(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFram
     * `read`, `empty` (200 without a byte), `erased`, `missing` (404), `forbidden` (403), `failed`
       (should have been readable and was not), `not_started` (ended without ever starting);
     * of the logs read: `not_understood` (the preamble matches no known runner format),
-      `without_image` (understood, and yet no image found), `truncated` (cut by the runner or the
+      `without_image` (understood, of an executor that always names an image, and yet none found:
+      the runner's wording may have changed), `truncated` (cut by the runner or the
       reader), `prepare_only` (read up to the end of the runner's preparation).
     """
     return _COVERAGE.ask(source, when)

@@ -205,7 +205,7 @@ class LedgerView:
     def counts(self) -> list[ProjectCounts]:
         """Return how many jobs of each project are in which state, by path.
 
-        Reads one small row for each job ever seen: about a second for ten million.
+        Reads one small row for each job ever seen: some seconds for ten million.
         """
         rows = self._rows(
             """

@@ -160,6 +160,23 @@ _JOB = (
     ),
 )
 
+_TRACE = (
+    Column(
+        "runner_version",
+        _TEXT,
+        "trace",
+        "Version of GitLab Runner by the first line of the trace; null if that line is missing or "
+        "unknown.",
+    ),
+    Column(
+        "executor",
+        _TEXT,
+        "trace",
+        "How the runner ran the job, in its own words: docker, docker+machine, docker-autoscaler, "
+        "kubernetes, shell, …; null if the trace does not say.",
+    ),
+)
+
 _TOOL = Column(
     "extractor_version",
     _TEXT,
@@ -179,20 +196,7 @@ _DATE = Column(
 
 IMAGES: Final = (
     *_JOB,
-    Column(
-        "runner_version",
-        _TEXT,
-        "trace",
-        "Version of GitLab Runner by the first line of the trace; null if that line is missing or "
-        "unknown.",
-    ),
-    Column(
-        "executor",
-        _TEXT,
-        "trace",
-        "How the runner ran the job, in its own words: docker, docker+machine, docker-autoscaler, "
-        "kubernetes, shell, …; null if the trace does not say.",
-    ),
+    *_TRACE,
     Column(
         "ordinal",
         _INT,
@@ -284,8 +288,9 @@ IMAGES: Final = (
         "seen_at",
         _TIME,
         "use",
-        "When the line given as evidence was printed, UTC, by the runner's clock; null if the "
-        "trace carries no timestamps.",
+        "When the line given as evidence was printed, UTC, by the runner's clock; where lines "
+        "carry no timestamps, when the last section before it began or ended; null if neither is "
+        "known.",
     ),
     Column("image", _TEXT, "image", "The image as written in the trace.", nullable=False),
     Column(
@@ -397,6 +402,7 @@ JOBS: Final = (
         "The runner tags that the job asked for; empty if it asked for none.",
         nullable=False,
     ),
+    *_TRACE,
     Column(
         "trace_state",
         _TEXT,
@@ -493,11 +499,9 @@ def data_dictionary() -> Iterator[Entry]:
 
 def image_rows(harvested: Harvested) -> list[Row]:
     """Return the rows that a job contributes to `images`, in the order of their ordinals."""
-    summary = harvested.summary
     shared = {
         **_job_columns(harvested),
-        "runner_version": summary.runner_version if summary else None,
-        "executor": summary.executor if summary else None,
+        **_trace_columns(harvested),
         "extractor_version": harvested.extractor_version,
     }
     return [
@@ -542,6 +546,7 @@ def job_row(harvested: Harvested) -> Row:
         "queued_duration": job.queued_duration,
         "duration": job.duration,
         "tag_list": list(job.tag_list),
+        **_trace_columns(harvested),
         "trace_state": harvested.state,
         "trace_bytes": summary.bytes if summary else None,
         "trace_lines": summary.lines if summary else None,
@@ -575,6 +580,15 @@ def _job_columns(harvested: Harvested) -> Row:
         "runner_id": job.runner_id,
         "runner_description": job.runner_description,
         "job_url": job.url,
+    }
+
+
+def _trace_columns(harvested: Harvested) -> Row:
+    """Return the columns that both tables say of a trace."""
+    summary = harvested.summary
+    return {
+        "runner_version": summary.runner_version if summary else None,
+        "executor": summary.executor if summary else None,
     }
 
 
