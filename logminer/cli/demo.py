@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_PROJECTS: Final = 240
-_JOBS: Final = 4_000
+_PROJECTS: Final = 300
+_JOBS: Final = 3_000
 _TABLES: Final = ("images", "jobs", "state")
 _PERIOD: Final = "last-quarter"
 
 
-def run(path: Path, *, keep: bool, seed: int) -> None:
+def run(path: Path, *, keep: bool, seed: int, today: dt.date | None = None) -> None:
     """Simulate a company, harvest it, report on its last quarter; with `keep`, wait for Ctrl-C."""
     began = time.monotonic()
-    today = dt.datetime.now(dt.UTC).date()
+    today = today or dt.datetime.now(dt.UTC).date()
     quarter = Period.parse(_PERIOD, today=today)
     days = (today - quarter.previous().since.date()).days
     store = _emptied(path)
