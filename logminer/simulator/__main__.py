@@ -36,7 +36,10 @@ def main() -> None:
     ):
         sys.stdout.write(f"{server.url}\n{server.token}\n")
         sys.stdout.flush()
-        threading.Event().wait()
+        if options.until_eof:
+            sys.stdin.read()
+        else:
+            threading.Event().wait()
 
 
 def _options() -> argparse.Namespace:
@@ -59,6 +62,11 @@ def _options() -> argparse.Namespace:
     add("--requests-per-minute", type=int, help="above: 429")
     add("--jobs-lists-per-minute", type=int, help="above: 429")
     add("--gzip", action="store_true", help="compress for clients that accept it")
+    add(
+        "--until-eof",
+        action="store_true",
+        help="end when standard input does, as it does with the process that started this one",
+    )
     return parser.parse_args()
 
 

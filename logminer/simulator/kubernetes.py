@@ -142,8 +142,7 @@ class KubernetesNarrator:
                 )
                 self._note_policy(use, policy)
                 if need.cached:
-                    use.reach("used")
-                    return
+                    return  # whether it really ran, only the job's start will show
             self._writer.warningln(self._warning(name, need, policy, cause))
             self._note_policy(use, policy)
             use.fail(kind)

@@ -95,9 +95,9 @@ class Truth:
         use.reach("present")
 
     def ran(self) -> None:
-        """Note that the job ran: what the runner only declared was used (in its own containers)."""
+        """Note that the job ran: its containers had what was only declared, or failed at first."""
         for use in self.uses.values():
-            if use.origin == "runner" and use.outcome == "declared":
+            if use.origin == "runner" and use.outcome in {"declared", "failed"}:
                 use.reach("used")
 
     def rows(self, job_id: int) -> tuple[Planted, ...]:
