@@ -1,16 +1,19 @@
 """Bytes in, image uses out: no I/O, no clock.
 
-    rules      the grammar, in one place
-    scanner    where in a chunk something stands (Hyperscan)
-    window     the bytes that are held
-    framing    stream, time, drawing and dress around that place
-    extract    who speaks, and is it believed
-    runner     what the runner's lines mean
-    script     what the tools in a script say
-    failures   what an error text says
-    fold       lines into rows
+* `rules`: the grammar, in one place
+* `scanner`: where in a chunk something stands (Hyperscan)
+* `window`: the bytes that are held
+* `framing`: stream, time, drawing and dress around that place
+* `lines`: the lines that matter, put together again
+* `extract`: who speaks, and is it believed
+* `runner`: what the runner's lines mean
+* `script`: what the tools in a script say
+* `failures`: what an error text says
+* `fold`: lines into rows
+* `sighting`: what was seen, for whoever asks why
 """
 
 from logminer.trace.extract import VERSION, Extraction, Extractor
+from logminer.trace.sighting import Sighting, Verdict
 
-__all__ = ["VERSION", "Extraction", "Extractor"]
+__all__ = ["VERSION", "Extraction", "Extractor", "Sighting", "Verdict"]

@@ -5,17 +5,22 @@
         extractor.feed(chunk)
     extraction = extractor.finish()
 
-How it works. A scanner finds where one of the rules' literals stands; framing finds the drawing around that
-place; the first rule that reads the drawing's text decides what it is; who may have printed it decides whether
-it is believed; the rest is folding. Bytes between hits are scanned and counted, never looked at.
+How it works.
+A scanner finds where one of the rules' literals stands; framing finds the drawing around that
+place; the first rule that reads the drawing's text decides what it is; who may have printed it
+decides whether it is believed; the rest is folding.
+Bytes between hits are scanned and counted, never looked at.
 
 Who printed a line (design.md, grammar 1.3):
 
 * With timestamps: stream 00 is the runner, whatever else the line looks like.
-* Without: only what stands before the job's containers run ("Running on … via …", or the first section that
-  is not preparation) and wears the logger's exact dress. A script can imitate both dress and markers, so
-  that border is crossed once and never back. Afterwards the runner's wording only strengthens rows it made.
-* A log without its head (a pasted excerpt) has no dress to compare with: there the border alone decides.
+* Without: only what stands before the job's containers run ("Running on … via …", or the first
+  section that is not preparation) and wears the logger's exact dress.
+  A script can imitate both dress and markers, so that border is crossed once and never back.
+  Afterwards the runner's wording only strengthens rows it made.
+* A log without its head (a pasted excerpt) has no dress to compare with: there the border alone
+  decides, and after the title of the script only a block of the runner's own lines, line after
+  line, is still the runner's.
 
 What cannot be decided is the script's, and a script's imitation of the runner is no row at all.
 """
@@ -25,18 +30,23 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from logminer.model import ImageUse, TraceSummary
+from logminer.model import TraceSummary
 from logminer.reference import Upstreams
 from logminer.trace import framing
-from logminer.trace.fold import Evidence, Rows, text
-from logminer.trace.framing import RUNNER_STREAM, SERVICE_STREAM, Drawing
+from logminer.trace.fold import Evidence, Row, Rows, text
+from logminer.trace.framing import RUNNER_STREAM, SERVICE_STREAM
+from logminer.trace.lines import Line, Lines
 from logminer.trace.rules import RULES, Dress, Rule, Speaker
 from logminer.trace.runner import RunnerLines
-from logminer.trace.scanner import CONTINUATION, scanner
 from logminer.trace.script import ScriptLines
-from logminer.trace.window import Window
+from logminer.trace.sighting import MAX_TEXT, Sighting, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from logminer.model import ImageUse
 
 VERSION: Final = "1"
 """Rises with every change that can make a row differ; stands in each row as `extractor_version`."""
@@ -44,11 +54,20 @@ VERSION: Final = "1"
 _HEAD_LINES: Final = 10
 """The header is a trace's first line; pasted copies have a few of their own before it."""
 
-_LIMIT_TAIL: Final = 160
-"""Bytes that may follow "exceeded limit of N bytes.": the second sentence and a colour reset."""
+_LIMIT_SIZE: Final = 256
+"""Bytes from the notice of the limit to the end: both its sentences and their colours."""
+
+_HEARD: Final = frozenset({Verdict.RUNNER, Verdict.SCRIPT})
 
 _RUNNING: Final = frozenset(
-    {"get_sources", "clear_worktree", "restore_cache", "download_artifacts", "build_script", "after_script"}
+    {
+        "get_sources",
+        "clear_worktree",
+        "restore_cache",
+        "download_artifacts",
+        "build_script",
+        "after_script",
+    }
 )
 """Sections that begin only when the job's containers run; `step_…` besides."""
 _SECTIONS: Final = _RUNNING | {
@@ -62,7 +81,7 @@ _SECTIONS: Final = _RUNNING | {
     "upload_artifacts_on_failure",
     "cleanup_file_variables",
 }
-"""The runner's own (common/build.go); `step_…` besides. Others are the script's and mean nothing here."""
+"""The runner's own (common/build.go); `step_…` besides. Others are the script's, and no border."""
 
 _KUBERNETES: Final = "kubernetes"
 _EXECUTORS: Final = frozenset(
@@ -95,38 +114,73 @@ class Extraction:
     uses: tuple[ImageUse, ...]
 
 
+class _Reading(NamedTuple):
+    """A line, and the rule that read it."""
+
+    rule: Rule
+    match: re.Match[bytes]
+    dress: Dress
+    line: Line
+    evidence: Evidence
+
+    @property
+    def ends_in_image(self) -> bool:
+        """Whether what is taken for an image reaches to the line's end: a cut would not show."""
+        return "image" in self.rule.read.groupindex and self.match.end("image") == len(
+            self.match.string
+        )
+
+    @property
+    def stream(self) -> bytes:
+        """The stream that the timestamps name; empty where a line has none."""
+        return self.line.drawing.stream or b""
+
+
 class Extractor:
     """Reads one trace. Never raises on any bytes; holds a bounded part of them."""
 
-    def __init__(self, upstreams: Upstreams | None = None) -> None:
-        """Prepare to read; `upstreams` are the proxies to see through, GitLab's own by default."""
+    def __init__(
+        self,
+        upstreams: Upstreams | None = None,
+        *,
+        observe: Callable[[Sighting], None] | None = None,
+    ) -> None:
+        """Prepare to read.
+
+        `upstreams` are the proxies to see through, GitLab's own by default.
+        `observe` is told of each line that a rule reads, in the order in which they are decided.
+        """
         self._upstreams = upstreams or Upstreams.default()
-        self._scanner = scanner()
+        self._observe = observe
+        self._lines = Lines()
         self._rows = Rows()
         self._runner = RunnerLines(self._rows)
         self._script = ScriptLines(self._rows)
 
-        self._window = Window()
-        self._chains: dict[bytes | None, int] = {}
-        """For each stream, where the continued line begins that was put together last."""
-
         self._version: str | None = None
         self._executor: str | None = None
-        self._stamped = False
         self._dressed = False
+        """Whether the header wore the logger's dress: then everything of the runner's must."""
         self._header_seen = False
-        self._decided = False
-        """Whether the first hit has shown if the log carries timestamps."""
         self._ran = False
         """Whether the border to the script is crossed."""
         self._excerpt_line: int | None = None
-        """In a log without its head: the line up to which the runner's block in the script section reaches."""
+        """In a log without its head: the line up to which the runner's block in the script
+        section reaches."""
         self._section: str | None = None
         self._section_time: dt.datetime | None = None
         self._limit: tuple[int, int] | None = None
-        """Line and end of the last notice that the log exceeded its limit."""
-        self._held: tuple[Rule, re.Match[bytes], Evidence] | None = None
-        """A match that reaches to the end of its line: not believed if the log is cut right there."""
+        """Line and offset of the last notice that the log exceeded its limit."""
+        self._held: _Reading | None = None
+        """A reading that reaches to the end of its line: not believed if the log is cut there."""
+        self._frame = {
+            "runner.header": self._take_header,
+            "runner.section": self._enter,
+            "runner.executor": self._take_executor,
+            "runner.ran": self._begin_to_run,
+            "runner.script": self._begin_script,
+            "runner.limit": self._reach_limit,
+        }
 
     @property
     def prepared(self) -> bool:
@@ -135,19 +189,24 @@ class Extractor:
 
     def feed(self, chunk: bytes) -> None:
         """Read on; where the chunk ends in the trace never shows in the result."""
-        if chunk:
-            self._window.push(chunk)
-            self._read(final=False)
+        for line in self._lines.feed(chunk):
+            self._read(line)
 
     def finish(self) -> Extraction:
         """End the trace: the last line counts though no LF ends it."""
-        self._read(final=True)
-        window = self._window
-        truncated = self._limit is not None and window.size - self._limit[1] <= _LIMIT_TAIL
-        if self._held is not None:
-            cut_line = self._limit[0] - 1 if truncated and self._limit else None
-            if self._held[2].line != cut_line:
-                self._release()
+        for line in self._lines.finish():
+            self._read(line)
+        window = self._lines.window
+        truncated = self._limit is not None and window.size - self._limit[1] <= _LIMIT_SIZE
+        if (
+            truncated
+            and self._limit
+            and self._held
+            and self._held.line.number == self._limit[0] - 1
+        ):
+            self._report(self._held, Verdict.CUT, None)
+        else:
+            self._release()
         self._runner.settle()
         return Extraction(
             summary=TraceSummary(
@@ -157,97 +216,18 @@ class Extractor:
                 truncated=truncated,
                 bytes=window.size,
                 lines=window.lines(),
-                cut_lines=window.cut_lines,
+                cut_lines=window.cut_lines + self._lines.cut_chains,
             ),
             uses=self._rows.uses(self._upstreams),
         )
 
-    # -- from hits to lines ----------------------------------------------------------------------
+    # -- from lines to rows ----------------------------------------------------------------------
 
-    def _read(self, *, final: bool) -> None:
-        """Read all whole drawings that are held."""
-        window = self._window
-        end = window.region(final=final)
-        begin = window.begin
-        if end <= begin:
-            return
-        hits = self._scanner.scan(memoryview(window.data)[begin:end])
-        done = begin
-        stop = end
-        for number, (at, _) in enumerate(hits):
-            position = begin + at
-            if position <= done:
-                continue
-            drawing = self._drawing(position, begin, end)
-            done = max(done, drawing.end)
-            if position > drawing.end:
-                continue
-            rules = []
-            for later, index in hits[number:]:
-                if begin + later > drawing.end:
-                    break
-                rules.append(index)
-            if drawing.stamp is None:
-                self._line(window.data[drawing.start : drawing.end], drawing, rules)
-            elif not self._stamped_line(drawing, rules, end, final=final):
-                stop = drawing.begin
-                break
-        window.keep(stop, stamped=self._stamped)
-
-    def _drawing(self, position: int, begin: int, end: int) -> Drawing:
-        """Find the drawing around a hit; the first one shows whether the log carries timestamps."""
-        data = self._window.data
-        resumed = self._window.resumed
-        if not self._decided:
-            self._decided = True
-            drawing = framing.drawing_at(data, position, begin, end, stamped=True, resumed=resumed)
-            self._stamped = drawing.stamp is not None
-            return drawing
-        return framing.drawing_at(
-            data, position, begin, end, stamped=self._stamped, resumed=resumed
-        )
-
-    def _stamped_line(self, drawing: Drawing, rules: list[int], end: int, *, final: bool) -> bool:
-        """Put a continued line together and read it; False if its other half has not come yet."""
-        data = self._window.data
-        first = last = drawing
-        parts = [data[drawing.start : drawing.end]]
-        size = len(parts[0])
-        while first.continued and size < framing.MAX_DRAWING:
-            head = framing.head_of(data, first, at_start=self._window.base == 0)
-            if head is None:
-                break
-            first = head
-            parts.insert(0, data[head.start : head.end])
-            size += len(parts[0])
-        while size < framing.MAX_DRAWING:
-            tail, known = framing.tail_of(data, last, end, final=final)
-            if not known:
-                return False
-            if tail is None:
-                break
-            last = tail
-            parts.append(data[tail.start : tail.end])
-            size += len(parts[-1])
-        if len(parts) == 1:
-            self._line(parts[0], drawing, rules)
-            return True
-        offset = self._window.base + first.start
-        if self._chains.get(first.stream) != offset:
-            self._chains[first.stream] = offset
-            body = b"".join(parts)[: framing.MAX_DRAWING]
-            self._line(body, first, [index for _, index in self._scanner.scan(body)])
-        return True
-
-    # -- from lines to rows ------------------------------------------------------------------------
-
-    def _line(self, body: bytes, drawing: Drawing, rules: list[int]) -> None:
+    def _read(self, line: Line) -> None:
         """Let the first rule that reads the line have it."""
-        dressed, dress = framing.undress(body)
-        bare = framing.strip(body)
-        for index in sorted(set(rules)):
-            if index == CONTINUATION:
-                continue
+        dressed, dress = framing.undress(line.body)
+        bare = framing.strip(line.body)
+        for index in line.rules:
             rule = RULES[index]
             if rule.speaker is Speaker.SCRIPT:
                 match = rule.read.search(bare)
@@ -256,80 +236,127 @@ class Extractor:
             else:
                 match = rule.read.match(bare)
             if match is not None:
-                self._dispatch(rule, match, drawing, dress)
+                evidence = Evidence(
+                    rule=rule.name,
+                    section=self._section,
+                    line=line.number,
+                    offset=line.offset,
+                    seen_at=self._seen_at(line),
+                )
+                self._decide(_Reading(rule, match, dress, line, evidence))
                 return
 
-    def _dispatch(
-        self, rule: Rule, match: re.Match[bytes], drawing: Drawing, dress: Dress
-    ) -> None:
+    def _decide(self, reading: _Reading) -> None:
         """Decide who speaks, and hand the line on if he may."""
-        line = self._window.line_number(drawing.line)
-        if self._held is not None and not (
-            rule.name == "runner.limit" and self._held[2].line == line - 1
+        held = self._held
+        if held is not None and not (
+            reading.rule.name == "runner.limit" and held.line.number == reading.line.number - 1
         ):
             self._release()
-        exact = self._stamped or self._dressed
-        if exact and rule.speaker is not Speaker.SCRIPT and not self._ran:
-            # A pasted log may have lost its line ends; in a real one the runner begins the line.
-            # Once a script has run, its unended line may well stand before the next section's marker.
-            if not framing.begins_line(self._window.data, drawing):
-                return
-        if rule.speaker is Speaker.ANYONE:
-            self._frame(rule, match, drawing, line)
-            return
-        if rule.speaker is Speaker.RUNNER:
-            if not self._is_runners(rule, drawing, dress, line):
-                return
-        elif not self._is_scripts(match, drawing):
-            return
-        evidence = Evidence(
-            rule=rule.name,
-            section=self._section,
-            line=line,
-            offset=self._window.base + drawing.line,
-            seen_at=self._seen_at(drawing),
-        )
-        if _ends_in_image(rule, match):
-            if drawing.end not in self._window.cuts:
-                self._held = (rule, match, evidence)
+        verdict = self._verdict(reading)
+        if verdict not in _HEARD:
+            self._report(reading, verdict, None)
+        elif reading.rule.speaker is Speaker.ANYONE:
+            self._frame[reading.rule.name](reading.match, reading.line)
+            self._report(reading, verdict, None)
+        elif not reading.ends_in_image:
+            self._fold(reading)
+        elif reading.line.cut:
+            self._report(reading, Verdict.CUT, None)
         else:
-            self._handle(rule, match, evidence)
+            self._held = reading
 
     def _release(self) -> None:
-        """Believe the match that was held back: its line was whole."""
+        """Believe the reading that was held back: its line was whole."""
         if self._held is not None:
             held, self._held = self._held, None
-            self._handle(*held)
+            self._fold(held)
 
-    def _handle(self, rule: Rule, match: re.Match[bytes], evidence: Evidence) -> None:
+    def _fold(self, reading: _Reading) -> None:
         """Fold a line that is believed."""
+        rule, match, evidence = reading.rule, reading.match, reading.evidence
         if rule.speaker is Speaker.SCRIPT:
-            self._script.handlers[rule.name](match, evidence)
-        elif self._ran and not self._stamped and self._excerpt_line is None:
-            self._runner.strengthen(rule.name, match, evidence)
+            verdict = Verdict.SCRIPT
+            row = self._script.handlers[rule.name](match, evidence)
+        elif self._ran and not self._lines.stamped and self._excerpt_line is None:
+            verdict = Verdict.AFTER_BORDER
+            row = self._runner.strengthen(rule.name, match, evidence)
         else:
+            verdict = Verdict.RUNNER
             if self._executor is None and rule.name in _EXECUTOR_OF:
                 self._executor = _EXECUTOR_OF[rule.name]
             self._runner.kubernetes = self._executor == _KUBERNETES
-            self._runner.handlers[rule.name](match, evidence)
+            row = self._runner.handlers[rule.name](match, evidence)
+        self._report(reading, verdict, row)
 
-    # -- who speaks ----------------------------------------------------------------------------
+    def _report(self, reading: _Reading, verdict: Verdict, row: Row | None) -> None:
+        """Tell the observer, if there is one."""
+        if self._observe is None:
+            return
+        line, evidence = reading.line, reading.evidence
+        self._observe(
+            Sighting(
+                line=evidence.line,
+                offset=evidence.offset,
+                section=evidence.section,
+                stream=text(reading.stream) or None,
+                rule=evidence.rule,
+                text=text(framing.plain(line.body))[:MAX_TEXT],
+                verdict=verdict,
+                ordinal=self._rows.ordinal(row) if row else None,
+                role=row.role if row else None,
+                image=row.image if row else None,
+            )
+        )
 
-    def _is_runners(self, rule: Rule, drawing: Drawing, dress: Dress, line: int) -> bool:
-        """Whether the runner itself printed this line, and has an executor that says such things."""
-        if not self._has_executor_for(rule):
-            return False
-        if self._stamped:
-            return drawing.stream is not None and drawing.stream.startswith(RUNNER_STREAM)
-        if self._dressed and dress is not rule.dress:
-            return False
+    # -- who speaks ------------------------------------------------------------------------------
+
+    def _verdict(self, reading: _Reading) -> Verdict:
+        """Decide who printed a line."""
+        if reading.rule.speaker is Speaker.SCRIPT:
+            return self._verdict_on_script(reading)
+        exact = self._lines.stamped or self._dressed
+        if exact and not self._ran and not self._lines.begins_line(reading.line.drawing):
+            # A pasted log may have lost its line ends; in a real one the runner begins the line.
+            # Once a script has run, its unended line may stand before the next section's marker.
+            return Verdict.NOT_ALONE
+        if reading.rule.speaker is Speaker.ANYONE:
+            return self._verdict_on_frame(reading)
+        return self._verdict_on_runner(reading)
+
+    def _verdict_on_frame(self, reading: _Reading) -> Verdict:
+        """Decide whether a marker, a title or a border is one.
+
+        The notice of the limit is printed past the logger; "Running on" by a script of the runner's
+        own, in the job's container.
+        """
+        name, stream = reading.rule.name, reading.stream
+        if not self._lines.stamped:
+            return Verdict.RUNNER
+        if name == "runner.limit":
+            believed = not stream
+        elif name == "runner.ran":
+            believed = not stream.startswith(SERVICE_STREAM)
+        else:
+            believed = stream.startswith(RUNNER_STREAM)
+        return Verdict.RUNNER if believed else Verdict.WRONG_STREAM
+
+    def _verdict_on_runner(self, reading: _Reading) -> Verdict:
+        """Decide whether the runner printed a line, and has an executor that says such things."""
+        if not self._has_executor_for(reading.rule):
+            return Verdict.WRONG_EXECUTOR
+        if self._lines.stamped:
+            runners = reading.stream.startswith(RUNNER_STREAM)
+            return Verdict.RUNNER if runners else Verdict.WRONG_STREAM
+        if self._dressed and reading.dress is not reading.rule.dress:
+            return Verdict.NOT_DRESSED
         if self._excerpt_line is not None:
             # Nothing but the runner's own block, line after line, follows the title of the script.
-            if line > self._excerpt_line + 1:
+            if reading.line.number > self._excerpt_line + 1:
                 self._excerpt_line = None
-                return False
-            self._excerpt_line = line
-        return True
+                return Verdict.AFTER_BORDER
+            self._excerpt_line = reading.line.number
+        return Verdict.RUNNER
 
     def _has_executor_for(self, rule: Rule) -> bool:
         """Whether the job's executor prints this rule's lines; any may where none is known."""
@@ -342,46 +369,44 @@ class Extractor:
             return executor.startswith("docker")
         return executor == _KUBERNETES or executor.startswith("docker")
 
-    def _is_scripts(self, match: re.Match[bytes], drawing: Drawing) -> bool:
-        """Whether the job's script printed this line: not the runner, not a service."""
-        if self._stamped:
-            return drawing.stream is None or not drawing.stream.startswith(
-                (RUNNER_STREAM, SERVICE_STREAM)
-            )
-        return (self._ran or not self._dressed) and not match.string.startswith(b"[service:")
+    def _verdict_on_script(self, reading: _Reading) -> Verdict:
+        """Decide whether the job's script printed a line: not the runner, not a service."""
+        if self._lines.stamped:
+            others = (RUNNER_STREAM, SERVICE_STREAM)
+            return Verdict.WRONG_STREAM if reading.stream.startswith(others) else Verdict.SCRIPT
+        if self._dressed and not self._ran:
+            return Verdict.BEFORE_BORDER
+        service = reading.match.string.startswith(b"[service:")
+        return Verdict.SERVICE if service else Verdict.SCRIPT
 
-    # -- frame: header, sections, borders ----------------------------------------------------------
+    # -- frame: header, sections, borders --------------------------------------------------------
 
-    def _frame(self, rule: Rule, match: re.Match[bytes], drawing: Drawing, line: int) -> None:
-        """Follow the runner through its sections."""
-        by_runner = not self._stamped or (
-            drawing.stream is not None and drawing.stream.startswith(RUNNER_STREAM)
-        )
-        if rule.name == "runner.limit":
-            if drawing.stamp is None:
-                self._limit = (line, self._window.base + drawing.end)
-        elif rule.name == "runner.ran":
-            self._cross()
-        elif not by_runner:
-            return
-        elif rule.name == "runner.header":
-            if not self._header_seen and line <= _HEAD_LINES:
-                self._header_seen = True
-                self._version = text(match["version"])
-                body = self._window.data[drawing.start : drawing.end]
-                self._dressed = not self._stamped and framing.undress(body)[1] is Dress.PRINT
-        elif rule.name == "runner.section":
-            self._enter(match, drawing)
-        elif rule.name == "runner.executor":
-            if self._executor is None and not self._ran:
-                found = match["title"] or match["instance"] or match["plain"].lower()
-                self._executor = text(found)
-        elif rule.name == "runner.script":
-            if not self._header_seen and not self._ran:
-                self._excerpt_line = line
-            self._cross()
+    def _take_header(self, match: re.Match[bytes], line: Line) -> None:
+        """Take the first header near the top; any other is a nested runner's."""
+        if not self._header_seen and line.number <= _HEAD_LINES:
+            self._header_seen = True
+            self._version = text(match["version"])
+            dress = framing.undress(line.body)[1]
+            self._dressed = not self._lines.stamped and dress is Dress.PRINT
 
-    def _enter(self, match: re.Match[bytes], drawing: Drawing) -> None:
+    def _take_executor(self, match: re.Match[bytes], _line: Line) -> None:
+        """Take the executor's name from its title or from its own first line."""
+        if self._executor is None and not self._ran:
+            self._executor = text(match["title"] or match["instance"] or match["plain"].lower())
+
+    def _begin_to_run(self, _match: re.Match[bytes], _line: Line) -> None:
+        """Cross the border: from here on the job's script may print whatever it likes."""
+        if not self._ran:
+            self._ran = True
+            self._runner.ran()
+
+    def _begin_script(self, match: re.Match[bytes], line: Line) -> None:
+        """Cross the border at the title of the script."""
+        if not self._header_seen and not self._ran:
+            self._excerpt_line = line.number
+        self._begin_to_run(match, line)
+
+    def _enter(self, match: re.Match[bytes], line: Line) -> None:
         """Take a section marker, if the name is one of the runner's."""
         name = text(match["name"])
         if name not in _SECTIONS and not name.startswith("step_"):
@@ -389,28 +414,22 @@ class Extractor:
         if match["edge"] == b"start":
             self._section = name
             if name in _RUNNING or name.startswith("step_"):
-                self._cross()
+                self._begin_to_run(match, line)
         elif self._section == name:
             self._section = None
-        if drawing.stamp is None:
+        if line.drawing.stamp is None:
             self._section_time = dt.datetime.fromtimestamp(int(match["time"]), dt.UTC)
 
-    def _cross(self) -> None:
-        """Cross the border: from here on the job's script may print whatever it likes."""
-        if not self._ran:
-            self._ran = True
-            self._runner.ran()
+    def _reach_limit(self, _match: re.Match[bytes], line: Line) -> None:
+        """Remember the notice: only if nothing follows was the log really cut."""
+        self._limit = (line.number, line.offset)
 
-    def _seen_at(self, drawing: Drawing) -> dt.datetime | None:
+    def _seen_at(self, line: Line) -> dt.datetime | None:
         """Return when the line was printed; without timestamps, when its section began or ended."""
-        if drawing.stamp is None:
+        stamp = line.drawing.stamp
+        if stamp is None:
             return self._section_time
-        return framing.stamped_at(drawing.stamp, whole_seconds=_pads_wrongly(self._version))
-
-
-def _ends_in_image(rule: Rule, match: re.Match[bytes]) -> bool:
-    """Whether what is believed to be an image reaches to the line's end: a cut would not show."""
-    return "image" in rule.read.groupindex and match.end("image") == len(match.string)
+        return framing.stamped_at(stamp, whole_seconds=_pads_wrongly(self._version))
 
 
 def _pads_wrongly(version: str | None) -> bool:

@@ -1,22 +1,27 @@
-"""What an error text says: why the image could not be obtained, and which image, and nothing secret.
+"""What an error text says: why the image could not be obtained, which image, and no secret.
 
-The texts are those of moby, containerd, the registries and Go's network stack (grammar, section 5.8).
+The texts are those of moby, containerd, the registries and Go's network stack (grammar, 5.8).
 """
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from logminer.model import ErrorKind
 
 MAX_MESSAGE = 500
-"""Characters of an error message that are kept: enough for every message of the grammar's examples."""
+"""Characters of an error message that are kept: enough for every one in the grammar."""
+
+_MAX_SEARCHED = 4096
+"""Bytes of an error text in which an image's name is looked for."""
 
 _KINDS: tuple[tuple[ErrorKind, re.Pattern[bytes]], ...] = tuple(
     (kind, re.compile(pattern, re.IGNORECASE))
     for kind, pattern in (
-        (ErrorKind.RATE_LIMITED, rb"toomanyrequests|pull rate limit|429 too many|status(?: code)?:? 429"),
+        (
+            ErrorKind.RATE_LIMITED,
+            rb"toomanyrequests|pull rate limit|429 too many|status(?: code)?:? 429",
+        ),
         # Docker says "does not exist" of whatever it may not see: that is a denial, not an absence.
         (
             ErrorKind.NOT_FOUND,
@@ -24,20 +29,23 @@ _KINDS: tuple[tuple[ErrorKind, re.Pattern[bytes]], ...] = tuple(
         ),
         (
             ErrorKind.UNAUTHORIZED,
-            rb"\bunauthorized\b|authentication required|no basic auth credentials"
-            rb"|status(?: code)?:? 401",
+            rb"\bunauthorized\b|authentication required|no basic auth cred|status(?: code)?:? 401",
         ),
         (ErrorKind.DENIED, rb"\bdenied\b|\bforbidden\b|status(?: code)?:? 403"),
         (
             ErrorKind.NETWORK,
-            rb"dial tcp|no such host|connection re(?:fused|set)|i/o timeout|client\.timeout"
-            rb"|\bEOF\b|handshake timeout|deadline exceeded|network is unreachable",
+            (
+                rb"dial tcp|no such host|connection re(?:fused|set)|i/o timeout|client\.timeout"
+                rb"|\bEOF\b|handshake timeout|deadline exceeded|network is unreachable"
+            ),
         ),
         (ErrorKind.TLS, rb"x509|\btls:|http response to https client"),
         (
             ErrorKind.SERVER,
-            rb"\b50[0234] (?:internal|bad|service|gateway)|status(?: code)?:? 50[0234]"
-            rb"|internal server error|bad gateway|service unavailable|gateway timeout",
+            (
+                rb"\b50[0234] (?:internal|bad|service|gateway)|status(?: code)?:? 50[0234]"
+                rb"|internal server error|bad gateway|service unavailable|gateway timeout"
+            ),
         ),
         (ErrorKind.PLATFORM, rb"no matching manifest for|no match for platform"),
     )
@@ -49,7 +57,10 @@ _URL = re.compile(
 )
 _NAMED = (
     re.compile(rb'pull(?:ing)? image "(?P<image>[^"\s]{1,1024})"'),
-    re.compile(rb'failed to (?:pull and unpack|pull|resolve) (?:image|reference) "(?P<image>[^"\s]{1,1024})"'),
+    re.compile(
+        rb"failed to (?:pull and unpack|pull|resolve) (?:image|reference)"
+        rb' "(?P<image>[^"\s]{1,1024})"'
+    ),
     re.compile(rb"pull access denied for (?P<image>[^\s,]{1,1024}),"),
     re.compile(rb"manifest for (?P<image>\S{1,1024}) not found"),
     re.compile(rb"repository (?P<image>[^\s:]{1,1024}(?::\d+/\S{1,255})?) not found"),
@@ -58,18 +69,15 @@ _NAMED = (
 _PLACE = re.compile(rb" ?\([\w./-]{1,64}\.go:\d{1,6}:\d{1,9}s\)")
 _HELP = re.compile(rb"\. Check https://docs\.gitlab\.com/runner/shells/\S* for more information$")
 _SECRETS = re.compile(
-    # userinfo in a URL; tokens by GitLab's prefixes; bearer and basic values; signed query strings.
-    rb"(?<=://)[^/\s@\"]{1,512}@|\bgl[a-z]{2,8}-[\w-]{8,512}|(?<=[Bb]earer )[\w.~+/=-]{8,4096}"
-    rb"|(?<=[Bb]asic )[\w+/=]{8,4096}|(?<=[?&])[^\s\"&]{1,64}=[^\s\"&]{1,4096}"
+    # Userinfo in a URL; bearer and basic values; signed query strings; JSON web tokens; the tokens
+    # of GitLab (its documentation lists the prefixes), GitHub, Docker Hub and AWS.
+    rb"(?<=://)(?P<user>[^/\s\"]{1,4096})@|(?<=[Bb]earer )[\w.~+/=-]{8,8192}|(?<=[Bb]asic"
+    rb" )[\w+/=]{8,4096}"
+    rb"|(?<=[?&])(?P<name>[^\s\"&=]{1,64})=[^\s\"&]{1,8192}|\beyJ[\w-]{8,8192}(?:\.[\w-]{1,8192}){1,4"
+    rb"}"
+    rb"|\bgl(?:pat|dt|rt|rtr|cbt|ptt|ft|imt|agent|soat|oas|ffct|wt)-[\w.-]{8,512}"
+    rb"|\b(?:gh[opsur]_|github_pat_|dckr_[op]at_)[\w-]{8,512}|\bAKIA[0-9A-Z]{16}\b"
 )
-
-
-class NamedImage(NamedTuple):
-    """An image that an error text names."""
-
-    image: bytes
-    by_url: bool
-    """Whether it was put together from the request's URL, where host, repository and tag stand apart."""
 
 
 def kind_of(error: bytes) -> ErrorKind:
@@ -81,36 +89,32 @@ def kind_of(error: bytes) -> ErrorKind:
 
 
 def message_of(error: bytes) -> str:
-    """Return the text for the store: one line, without source positions and credentials, bounded."""
-    text = _HELP.sub(b"", _PLACE.sub(b"", error[: 8 * MAX_MESSAGE]))
-    text = _SECRETS.sub(_mask, text)
+    """Return the text for the store: one line without source positions and secrets, bounded."""
+    text = _SECRETS.sub(_mask, _HELP.sub(b"", _PLACE.sub(b"", error)))
     return " ".join(text.decode("utf-8", "replace").split())[:MAX_MESSAGE]
 
 
-def image_in(error: bytes) -> NamedImage | None:
+def image_in(error: bytes) -> bytes | None:
     """Return the image that the text names; from the request's URL where it stands nowhere else."""
-    error = error[: 8 * MAX_MESSAGE]
+    error = error[:_MAX_SEARCHED]
     for pattern in _NAMED:
         match = pattern.search(error)
         if match:
-            return NamedImage(match["image"], by_url=False)
+            return match["image"]
     return image_in_url(error)
 
 
-def image_in_url(error: bytes) -> NamedImage | None:
+def image_in_url(error: bytes) -> bytes | None:
     """Return the image that a request's URL names (`…/v2/REPOSITORY/manifests/TAG`)."""
-    match = _URL.search(error)
+    match = _URL.search(error[:_MAX_SEARCHED])
     if match is None:
         return None
-    host, repository, tag = match["host"], match["repository"], match["tag"].rstrip(b":.,")
-    separator = b"@" if b":" in tag else b":"
-    return NamedImage(host.rpartition(b"@")[2] + b"/" + repository + separator + tag, by_url=True)
+    host, tag = match["host"].rpartition(b"@")[2], match["tag"].rstrip(b":.,")
+    return host + b"/" + match["repository"] + (b"@" if b":" in tag else b":") + tag
 
 
 def _mask(match: re.Match[bytes]) -> bytes:
     """Keep what tells the reader what stood there."""
-    found = match[0]
-    if found.endswith(b"@"):
+    if match["user"] is not None:
         return b"[MASKED]@"
-    name, equals, _ = found.partition(b"=")
-    return name + b"=[MASKED]" if equals and not found.startswith(b"gl") else b"[MASKED]"
+    return match["name"] + b"=[MASKED]" if match["name"] is not None else b"[MASKED]"

@@ -23,7 +23,10 @@ MAX_IMAGE = 1024
 """Characters of an image as written that are kept: a reference has 255, a tag 128, a digest 71."""
 
 MAX_ROWS = 10_000
-"""Rows of one trace. The busiest real job of the labelled logs has 6; a hostile one must not fill memory."""
+"""Rows of one trace.
+
+The busiest real job of the labelled logs has 6; a hostile one must not fill memory.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Row:
         "evidence",
         "id",
         "image",
+        "number",
         "origin",
         "outcome",
         "platform",
@@ -60,8 +64,12 @@ class Row:
         "role",
     )
 
-    def __init__(self, role: Role, origin: Origin, image: str, evidence: Evidence) -> None:
+    def __init__(
+        self, number: int, role: Role, origin: Origin, image: str, evidence: Evidence
+    ) -> None:
         """Start with an image that is named and nothing more."""
+        self.number = number
+        """Rises with the order of appearance; gaps do not matter."""
         self.role = role
         self.origin = origin
         self.outcome = Outcome.DECLARED
@@ -76,19 +84,21 @@ class Row:
         self.platform: str | None = None
         self.error_kind: ErrorKind | None = None
         self.error_message: str | None = None
+        self.id: str | None = None
+        self.digest: str | None = None
         self.name(image)
 
     def name(self, image: str) -> None:
-        """Take this text as what was written; a digest in it counts until the log shows another."""
+        """Take this text as what was written; a digest in it counts if the log shows no other."""
         self.image = image
-        self.id = image_id(image)
         self.reference: ImageReference | None = parse(image)
-        self.digest = self.reference.digest if self.reference else None
+        self.id = self.id or image_id(image)
+        self.digest = self.digest or (self.reference.digest if self.reference else None)
 
     @property
     def key(self) -> tuple[Role, str]:
-        """What makes it the same row: the role, and the canonical reference or else the text."""
-        return self.role, identity(self.image, self.reference)
+        """What makes it the same row."""
+        return self.role, _identity(self.image, self.reference)
 
     def reach(self, outcome: Outcome, evidence: Evidence) -> None:
         """Take a stronger outcome, and the line that shows it as evidence."""
@@ -103,13 +113,13 @@ class Row:
         self.asked_at = evidence
 
     def answer(self, evidence: Evidence) -> None:
-        """The registry was asked, whether or not that was said, and the image is there."""
+        """Take it that the registry was asked, said or not, and that the image is there."""
         self.asked = True
         self.attempts = max(self.attempts, 1)
         self.obtain(evidence)
 
     def obtain(self, evidence: Evidence) -> None:
-        """The image is there: pulled if the registry was asked for it, else from the local store."""
+        """Take it that the image is there: pulled if the registry was asked, else found locally."""
         self.reach(Outcome.PULLED if self.asked else Outcome.PRESENT, evidence)
         self.asked = False
 
@@ -118,8 +128,8 @@ class Row:
     ) -> None:
         """Record a failed attempt.
 
-        `summary` is a line that only repeats an earlier failure; `asked` is false where the policy forbade
-        to ask the registry.
+        `summary` is a line that only repeats an earlier failure; `asked` is false where the policy
+        forbade to ask the registry.
         """
         if asked and not self.asked and (self.attempts == 0 or not summary):
             self.attempts += 1
@@ -129,7 +139,7 @@ class Row:
         self.reach(Outcome.FAILED, evidence)
 
     def run(self) -> None:
-        """The job ran, so its images were there, whether or not the log said so line by line.
+        """Take it that the job ran, so its images were there, whether or not the log said so.
 
         The evidence stays the line that names the image: that is what a reader wants to see.
         """
@@ -140,63 +150,80 @@ class Row:
 
 
 class Rows:
-    """The rows of one trace, in the order in which they first appeared."""
+    """The rows of one trace."""
 
     def __init__(self) -> None:
         """Start without any."""
         self._rows: dict[tuple[Role, str], Row] = {}
+        self._made = 0
 
     def __iter__(self) -> Iterator[Row]:
         """Go through the rows in order of appearance."""
-        return iter(self._rows.values())
+        return iter(sorted(self._rows.values(), key=lambda row: row.number))
 
     def find(self, role: Role, image: str) -> Row | None:
         """Return the row of this image in this role, if there is one."""
-        return self._rows.get((role, identity(image, parse(image))))
+        return self._rows.get(_key(role, image[:MAX_IMAGE]))
 
     def get(self, role: Role, origin: Origin, image: str, evidence: Evidence) -> Row:
         """Return the row of this image in this role, made now if there was none.
 
-        A runner's line makes a row its own; beyond `MAX_ROWS` the row is returned and forgotten.
+        Beyond `MAX_ROWS` the row is returned and forgotten.
         """
-        image = image[:MAX_IMAGE]
         row = self.find(role, image)
         if row is None:
-            row = Row(role, origin, image, evidence)
+            self._made += 1
+            row = Row(self._made, role, origin, image[:MAX_IMAGE], evidence)
             if len(self._rows) < MAX_ROWS:
                 self._rows[row.key] = row
         return row
 
     def rename(self, row: Row, image: str) -> Row:
-        """Give a row the better name of a later line; if that name has a row, that one remains."""
-        image = image[:MAX_IMAGE]
-        if row.image == image:
-            return row
-        old = row.key
-        other = self._rows.get((row.role, identity(image, parse(image))))
+        """Give a row the better name of a later line and return it.
+
+        If that name has a row, that one is returned; the other stays if more than its name is
+        known of it.
+        """
+        other = self.find(row.role, image)
+        kept = self._rows.get(row.key) is row
         if other is not None and other is not row:
-            if row.outcome is Outcome.DECLARED and row.attempts == 0:
-                self._rows.pop(old, None)
+            if kept and row.outcome is Outcome.DECLARED and row.attempts == 0:
+                del self._rows[row.key]
             return other
-        row.name(image)
-        if row.key != old:
-            # The dictionary's order is the order of appearance: replace in place.
-            self._rows = {(r.key): r for r in self._rows.values()}
+        if kept:
+            del self._rows[row.key]
+        row.name(image[:MAX_IMAGE])
+        if kept:
+            self._rows[row.key] = row
         return row
+
+    def ordinal(self, row: Row) -> int | None:
+        """Return a row's place, from 1; None for a row that is not kept."""
+        if self._rows.get(row.key) is not row:
+            return None
+        return sum(other.number <= row.number for other in self._rows.values())
 
     def uses(self, upstreams: Upstreams) -> tuple[ImageUse, ...]:
         """Return the finished rows."""
         return tuple(_use(n, row, upstreams) for n, row in enumerate(self, start=1))
 
 
-def identity(image: str, reference: ImageReference | None) -> str:
+def _key(role: Role, image: str) -> tuple[Role, str]:
+    """Return what makes it the same row: the role, and the canonical reference or else the text."""
+    return role, _identity(image, parse(image))
+
+
+def _identity(image: str, reference: ImageReference | None) -> str:
     """Return what two spellings of one image have in common."""
     return reference.reference if reference else image
 
 
-def text(raw: bytes) -> str:
-    """Decode foreign bytes for the store: the runner writes U+FFFD for what is no UTF-8, so do we."""
-    return raw.decode("utf-8", "replace")
+def text(raw: bytes, most: int | None = None) -> str:
+    """Decode foreign bytes for the store, `most` characters of them.
+
+    The runner writes U+FFFD for what is no UTF-8, so do we.
+    """
+    return raw.decode("utf-8", "replace")[:most]
 
 
 def _use(ordinal: int, row: Row, upstreams: Upstreams) -> ImageUse:

@@ -1,13 +1,16 @@
-"""From bytes to the one line that matters: stream prefix, carriage returns, the logger's colours.
+r"""From bytes to the one line that matters: stream prefix, carriage returns, the logger's colours.
 
-A trace is never split into lines: a scanner says where something stands, and only there are the bounds
-looked up. What is looked up is a *drawing*: the bytes between two line ends, where CR counts as one too,
-because a terminal draws over what stood before it. `section_end:…\\r␛[0Ksection_start:…\\r␛[0K␛[0KTitle`
-is one physical line and three drawings. Line numbers and offsets are those of the physical line (LF).
+A trace is never split into lines: a scanner says where something stands, and only there are the
+bounds looked up.
+What is looked up is a *drawing*: the bytes between two line ends, where CR counts as one too,
+because a terminal draws over what stood before it.
+`section_end:…\r␛[0Ksection_start:…\r␛[0K␛[0KTitle` is one physical line and three drawings.
+Line numbers and offsets are those of the physical line (LF).
 
-With timestamps on (runner 16.11 and later, the default from 18.7) each physical line begins with 32 bytes
-`YYYY-MM-DDTHH:MM:SS.uuuuuuZ ssO ` that name the stream: 00 is the runner itself, 01 the job's work, 0f a
-service. A `+` at their end says: this continues the line before it on the same stream.
+With timestamps on (runner 16.11 and later, the default from 18.7) each physical line begins with 32
+bytes `YYYY-MM-DDTHH:MM:SS.uuuuuuZ ssO ` that name the stream: 00 is the runner itself, 01 the job's
+work, 0f a service.
+A `+` at their end says: this continues the line before it on the same stream.
 """
 
 from __future__ import annotations
@@ -22,17 +25,24 @@ MAX_DRAWING = 16 * 1024
 """Bytes of a drawing that are looked at; the rest is cut and counted.
 
 The runner itself splits at 8 KiB (common/buildlogger/internal/timestamper), the longest message the
-grammar knows is a kubelet error of 2 KiB, and a reference has at most 255 bytes before tag and digest.
+grammar knows is a kubelet error of 2 KiB, and a reference has 255 bytes before tag and digest.
 """
 
 REACH = 32 * 1024
 """How far before or after a continued line its other half is looked for, in bytes."""
 
+MAX_BETWEEN = 64
+"""How many physical lines back or forth the other half of a continued line is looked for.
+
+The halves of a write longer than 8 KiB follow at once; only what other streams print in that very
+moment stands between them.
+"""
+
 STAMP = re.compile(
     # The first digit may be lost by a careless copy; everything after it is fixed.
     rb"(\d{3,4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)\.(\d{6})Z ([0-9a-f]{2}[OE])([ +])"
 )
-"""The prefix of common/buildlogger/internal/timestamper; groups 1-7 time, 8 stream and kind, 9 more."""
+"""The prefix of common/buildlogger/internal/timestamper: 1-7 time, 8 stream and kind, 9 more."""
 
 RUNNER_STREAM = b"00"
 SERVICE_STREAM = b"0f"
@@ -40,22 +50,28 @@ SERVICE_STREAM = b"0f"
 _SPLIT_SIZE = 8 * 1024
 """A shorter line without CR is never continued: the timestamper had no cause to break it."""
 
-_DRESS = re.compile(rb"(?:\x1b\[0;m)*((?:\x1b\[0K)*)(?:\x1b\[(32;1|0;33|31;1|36;1)m)?")
-_BARE = re.compile(rb"[ \t]*(?:\[0;m)*(?:\[0K)*(?:\[(?:32;1|0;33|31;1|36;1)m)?[ \t]*")
+_RESET = b"\x1b[0;m"
+_CLEAR = b"\x1b[0K"
+_RESETS = re.compile(rb"(?:\x1b\[0;m)+")
+_CLEARED = re.compile(rb"(?:\x1b\[0K)+")
+_COLOUR = re.compile(rb"\x1b\[(32;1|0;33|31;1|36;1)m")
 _COLOURS = {
     b"32;1": Dress.INFO,
     b"0;33": Dress.WARNING,
     b"31;1": Dress.ERROR,
     b"36;1": Dress.TITLE,
 }
+_BARE = re.compile(rb"[ \t]*(?:\[0;m)*(?:\[0K)*(?:\[(?:32;1|0;33|31;1|36;1)m)?[ \t]*")
+_BARE_RESET = b"[0;m"
 _DURATION = re.compile(rb" \d\d:\d\d$")
+_ANSI = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
+
+MAX_MARKERS = 1024
+"""Bytes of section markers that may stand before a sentence of the runner on its line."""
 _MARKERS = re.compile(
-    rb"(?:(?:\x1b?\[0;m|\x1b?\[0K)*section_(?:start|end):\d{1,12}:[A-Za-z0-9_.-]{1,64}"
+    rb"(?:(?:\x1b?\[0;m|\x1b?\[0K)*section_(?:start|end):\d{1,10}:[A-Za-z0-9_.-]{1,64}"
     rb"(?:\[[^\]]{0,128}\])?\r)+"
 )
-_MAX_MARKERS = 1024
-_ANSI = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
-_RESET = b"\x1b[0;m"
 
 
 class Drawing(NamedTuple):
@@ -67,6 +83,8 @@ class Drawing(NamedTuple):
     """First byte of the drawing itself."""
     end: int
     """Behind its last byte, before CR or LF, cut at `MAX_DRAWING` bytes from `begin`."""
+    stop: int
+    """The same without the cut."""
     line: int
     """First byte of the physical line."""
     stream: bytes | None
@@ -87,50 +105,59 @@ class Resumed(NamedTuple):
 
 def undress(drawing: bytes) -> tuple[bytes, Dress]:
     """Take the runner's exact dress off: the text, and which of the logger's calls printed it."""
-    match = _DRESS.match(drawing)
-    if match is None:  # pragma: no cover -- every part of the expression is optional
-        return drawing, Dress.NONE
-    cleared, colour = match.groups()
+    begin = _after(_CLEARED, drawing, _after(_RESETS, drawing, 0))
+    dress = Dress.PRINT if drawing.startswith(_CLEAR, begin - len(_CLEAR)) else Dress.NONE
+    colour = _COLOUR.match(drawing, begin)
     if colour is not None:
-        dress = _COLOURS[colour]
-    else:
-        dress = Dress.PRINT if cleared else Dress.NONE
-    text = drawing[match.end() :]
-    while text.endswith(_RESET):
-        text = text[: -len(_RESET)]
-    return text, dress
+        begin, dress = colour.end(), _COLOURS[colour[1]]
+    return drawing[begin : _before(_RESET, drawing)], dress
 
 
 def strip(drawing: bytes) -> bytes:
     """Take every colour and the traces of copying off: what a person reads in the line.
 
-    Pasted logs have lost their escape bytes (`[0K`, `[0;m`), gained spaces, or a duration at the end.
+    Pasted logs have lost their escape bytes (`[0K`, `[0;m`), gained spaces, or a duration at the
+    end.
     """
     text = plain(drawing)
-    match = _BARE.match(text)
-    text = (text[match.end() :] if match else text).rstrip(b" \t")
-    if _DURATION.search(text, max(0, len(text) - 6)):
-        text = text[:-6].rstrip(b" \t")
-    while text.endswith(b"[0;m"):
-        text = text[:-4]
-    return text
+    text = text[_after(_BARE, text, 0) :].rstrip(b" \t")
+    duration = _DURATION.search(text, max(0, len(text) - 6))
+    if duration is not None:
+        text = text[: duration.start()].rstrip(b" \t")
+    return text[: _before(_BARE_RESET, text)]
 
 
 def begins_line(data: bytes, drawing: Drawing) -> bool:
     """Whether nothing but section markers stands before the drawing on its physical line.
 
-    The runner ends each of its sentences with LF. What a CR brings to the front of a line is somebody else's.
+    The runner ends each of its sentences with LF. What a CR brings to the front of a line is
+    somebody else's. Where the line's first byte is no longer held, it lies too far back.
     """
     if drawing.begin == drawing.line:
         return True
-    start = drawing.stamp.end() if drawing.stamp and drawing.line >= 0 else drawing.line
-    before = data[max(0, start) : drawing.begin] if drawing.line >= 0 else b"?"
-    return len(before) <= _MAX_MARKERS and _MARKERS.fullmatch(before) is not None
+    if drawing.line < 0 or drawing.begin - drawing.line > MAX_MARKERS:
+        return False
+    start = drawing.line + (len(drawing.stamp[0]) if drawing.stamp else 0)
+    return _MARKERS.fullmatch(data, start, drawing.begin) is not None
 
 
 def plain(drawing: bytes) -> bytes:
     """Take terminal codes off and nothing else."""
     return _ANSI.sub(b"", drawing) if b"\x1b" in drawing else drawing
+
+
+def _after(pattern: re.Pattern[bytes], data: bytes, position: int) -> int:
+    """Return where a run of this begins to be over; `position` if there is none."""
+    match = pattern.match(data, position)
+    return match.end() if match else position
+
+
+def _before(ending: bytes, data: bytes) -> int:
+    """Return where the repetitions of this at the end of the data begin."""
+    end = len(data)
+    while data.endswith(ending, 0, end):
+        end -= len(ending)
+    return end
 
 
 def stamped_at(stamp: re.Match[bytes], *, whole_seconds: bool) -> dt.datetime | None:
@@ -148,6 +175,15 @@ def stamped_at(stamp: re.Match[bytes], *, whole_seconds: bool) -> dt.datetime | 
         return None
 
 
+def end_of(data: bytes, position: int, end: int) -> int:
+    """Find the CR or LF that ends the drawing at `position`; `end` if none comes before it."""
+    line_end = data.find(b"\n", position, end)
+    if line_end < 0:
+        line_end = end
+    bar = data.find(b"\r", position, line_end)
+    return line_end if bar < 0 else bar
+
+
 def drawing_at(  # noqa: PLR0913 -- a position, its buffer, and the two things a buffer cannot tell
     data: bytes,
     position: int,
@@ -159,22 +195,19 @@ def drawing_at(  # noqa: PLR0913 -- a position, its buffer, and the two things a
 ) -> Drawing:
     """Find the drawing that holds the byte before `position`, inside `data[begin:end]`.
 
-    `begin` must be where a drawing begins; `resumed` says of which line, if not of a new one.
+    `begin` must be where a drawing begins, or the CR or LF before it; `resumed` says of which
+    line, if not of a new one.
     """
-    line = data.rfind(b"\n", begin, position) + 1
-    stop = data.find(b"\n", position, end)
-    stop = end if stop < 0 else stop
-    bar = data.find(b"\r", position, stop)
-    stop = stop if bar < 0 else bar
-    if line == 0 and resumed is not None:
-        first = data.rfind(b"\r", begin, position) + 1 or begin
+    last = data.rfind(b"\n", begin, position)
+    stop = end_of(data, position, end)
+    continued = False
+    if last < 0 and resumed is not None:
+        first = start = data.rfind(b"\r", begin, position) + 1 or begin
         line, stamp = resumed
-        start, continued = first, False
     else:
-        line = line or begin
+        line = begin if last < 0 else last + 1
         first = start = data.rfind(b"\r", line, position) + 1 or line
         stamp = STAMP.match(data, line) if stamped else None
-        continued = False
         if stamp is not None and start == line:
             start = stamp.end()
             continued = stamp[9] == b"+"
@@ -182,6 +215,7 @@ def drawing_at(  # noqa: PLR0913 -- a position, its buffer, and the two things a
         begin=first,
         start=start,
         end=min(stop, first + MAX_DRAWING),
+        stop=stop,
         line=line,
         stream=stamp[8] if stamp else None,
         stamp=stamp,
@@ -190,73 +224,85 @@ def drawing_at(  # noqa: PLR0913 -- a position, its buffer, and the two things a
 
 
 def head_of(data: bytes, drawing: Drawing, *, at_start: bool) -> Drawing | None:
-    """Find the drawing that this one continues, within `REACH`; None if it starts afresh.
+    """Find the drawing that this one continues; None if it starts afresh.
 
-    A line that ended in CR, or in CR and the clearing code, was complete: what follows is a new drawing.
-    `at_start` says that `data` begins where a line does.
+    It is looked for within `REACH` and behind `MAX_BETWEEN` lines of others. A line that ended in
+    CR, or in CR and the clearing code, was complete: what follows is a new drawing.
+    `at_start` says that `data` begins where the trace does.
     """
-    floor = max(0, drawing.line - REACH)
+    floor = max(0, drawing.line - REACH - 1)
     stop = drawing.line - 1
-    while stop > floor:
-        line = data.rfind(b"\n", floor, stop) + 1
-        if line == 0 and not (floor == 0 and at_start):
-            return None
-        stamp = STAMP.match(data, line)
+    for _ in range(MAX_BETWEEN):
+        if stop <= floor:
+            break
+        last = data.rfind(b"\n", floor, stop)
+        if last < 0 and not (floor == 0 and at_start):
+            break
+        line = last + 1
+        stamp = STAMP.match(data, line, stop)
         if stamp is not None and stamp[8] == drawing.stream:
             start = max(data.rfind(b"\r", line, stop) + 1, stamp.end())
             if start >= stop or data[start:stop] == b"\x1b[0K":
-                return None
+                break
             whole = start == stamp.end()
             head = Drawing(
                 begin=line if whole else start,
                 start=start,
                 end=stop,
+                stop=stop,
                 line=line,
                 stream=stamp[8],
                 stamp=stamp,
                 continued=whole and stamp[9] == b"+",
             )
-            # Where a copy turned CR into LF, a complete line stands before the sign that it goes on.
+            # Where a copy turned CR into LF, a complete line stands before the `+`.
             return head if _may_go_on(data, head) else None
         stop = line - 1
     return None
 
 
-def tail_of(data: bytes, drawing: Drawing, end: int, *, final: bool) -> tuple[Drawing | None, bool]:
-    """Find the drawing that continues this one, within `REACH`.
+def tail_of(
+    data: bytes, drawing: Drawing, limit: int, *, final: bool
+) -> tuple[Drawing | None, bool]:
+    """Find the drawing that continues this one in `data[:limit]`, `MAX_BETWEEN` lines on at most.
 
-    Returns it (None if there is none), and whether `data[:end]` was enough to tell; it is when `final`.
+    Returns it (None if there is none), and whether `data` reaches far enough to tell; it does when
+    `final`. What is told never changes when more bytes come.
     """
-    stop = drawing.end
-    if data[stop : stop + 1] != b"\n" or not _may_go_on(data, drawing):
+    if data[drawing.stop : drawing.stop + 1] != b"\n" or not _may_go_on(data, drawing):
         return None, True
-    line = stop + 1
-    while line < min(end, stop + REACH):
-        after = data.find(b"\n", line, end)
+    complete = final or len(data) >= limit
+    line = drawing.stop + 1
+    for _ in range(MAX_BETWEEN):
+        if line >= limit:
+            break
+        stamp = STAMP.match(data, line, limit)
+        mine = stamp is not None and stamp[8] == drawing.stream
+        if stamp is not None and mine and stamp[9] != b"+":
+            break
+        after = data.find(b"\n", line, limit)
         if after < 0:
-            if not final:
-                break
-            after = end
-        stamp = STAMP.match(data, line)
-        if stamp is not None and stamp[8] == drawing.stream:
-            if stamp[9] != b"+":
-                return None, True
-            bar = data.find(b"\r", stamp.end(), after)
+            if not complete:
+                return None, False
+            after = min(len(data), limit)
+        if stamp is not None and mine:
+            stop = end_of(data, stamp.end(), after)
             return Drawing(
                 begin=line,
                 start=stamp.end(),
-                end=after if bar < 0 else bar,
+                end=stop,
+                stop=stop,
                 line=line,
                 stream=stamp[8],
                 stamp=stamp,
                 continued=True,
             ), True
         line = after + 1
-    return None, final or line >= stop + REACH
+    return None, True
 
 
 def _may_go_on(data: bytes, drawing: Drawing) -> bool:
     """Whether the timestamper may have broken the line here: only behind CR or behind 8 KiB."""
-    if drawing.end - drawing.line >= _SPLIT_SIZE:
+    if drawing.stop - drawing.line >= _SPLIT_SIZE:
         return True
-    return data.rfind(b"\r", max(0, drawing.line), drawing.end) >= 0
+    return data.rfind(b"\r", max(0, drawing.line), drawing.stop) >= 0

@@ -1,16 +1,19 @@
-"""The grammar: every line that reveals an image, or decides what such a line means. Nowhere else.
+r"""The grammar: every line that reveals an image, or decides what such a line means.
 
 A rule says how to *find* a candidate line and how to *read* it.
 `find` is a Hyperscan expression: it runs over every byte of every trace, so it names the rarest
-literal of the line and says no more than is needed to keep prose out. It has a fixed width, without
-repeats: with two expressions that share a prefix such as `#\\d+ `, Hyperscan 5.4 was seen to lose matches.
-`read` is a Python expression on the text of one line, after framing took away stream prefix, carriage
-returns and the runner's colours; it runs only where `find` hit, and it is the one that decides.
+literal of the line and says no more than is needed to keep prose out.
+It repeats nothing: with two expressions that share a prefix such as `#\d+ `, Hyperscan 5.4 was seen
+to lose matches.
+`read` is a Python expression on the text of one line, after framing took away stream prefix,
+carriage returns and the runner's colours; it runs only where `find` hit, and it is the one that
+decides.
 
 Where two rules find the same line, the first in the table that reads it wins.
 
-Text in quotes is the runner's, the daemon's or the tool's own wording. `source` names the file the wording
-was read from and the versions that print it; every `example` is a test.
+The words are the runner's, the daemon's or the tool's own.
+`source` names the file the wording was read from and the versions that print it; every `example` is
+a test.
 """
 
 from __future__ import annotations
@@ -88,9 +91,7 @@ def _runner(
     name: str, dress: Dress, find: bytes, read: bytes, *examples: bytes, source: str
 ) -> Rule:
     """Write one line of the table that only the runner may say."""
-    return _rule(
-        name, find, read, *examples, source=source, dress=dress, speaker=Speaker.RUNNER
-    )
+    return _rule(name, find, read, *examples, source=source, dress=dress, speaker=Speaker.RUNNER)
 
 
 _ID = rb"(?P<id>(?:sha256:)?[0-9a-fx]{64})"
@@ -115,7 +116,7 @@ FRAME = (
     _rule(
         "runner.section",
         rb"section_(?:start|end):[0-9]",
-        rb"section_(?P<edge>start|end):(?P<time>\d{1,12}):(?P<name>[A-Za-z0-9_.-]{1,64})"
+        rb"section_(?P<edge>start|end):(?P<time>\d{1,10}):(?P<name>[A-Za-z0-9_.-]{1,64})"
         rb"(?:\[[^\]]{0,128}\])?$",
         b"section_start:1624482385:prepare_executor",
         b"section_end:1768988846:step_script",
@@ -125,7 +126,8 @@ FRAME = (
     ),
     _rule(
         "runner.executor",
-        rb'Preparing the "|Preparing instance\.\.\.|Using (?:Shell|SSH|Custom|VirtualBox|Parallels) ',
+        rb'Preparing the "|Preparing instance\.\.\.|Using'
+        rb" (?:Shell|SSH|Custom|VirtualBox|Parallels) ",
         rb'Preparing the "(?P<title>[^"]{1,64})" executor|Preparing (?P<instance>instance)\.\.\.$'
         rb"|Using (?P<plain>Shell|SSH|Custom|VirtualBox|Parallels)\b.{0,120}?\bexecutor\b",
         b'Preparing the "docker+machine" executor',
@@ -203,7 +205,8 @@ DOCKER = (
         rb"Using effective pull policy of \[(?P<policies>[^\]]*)\] for container (?P<image>\S+)$",
         b"Using effective pull policy of [always if-not-present] for container alpine:3.20",
         b"Using effective pull policy of [] for container svc-0",
-        source="executors/docker, executors/kubernetes, 18.0 and later; on Kubernetes the name is a container's",
+        source="executors/docker, executors/kubernetes, 18.0 and later; on Kubernetes the name"
+        " is a container's",
     ),
     _runner(
         "docker.local",
@@ -236,9 +239,15 @@ DOCKER = (
         "docker.using_for",
         Dress.PRINT,
         rb"Using docker image ",
-        rb"Using docker image " + _ID + rb" for (?P<image>\S+)(?: with digest (?P<digest>\S+))? \.\.\.$",
+        rb"Using docker image "
+        + _ID
+        + rb" for (?P<image>\S+)(?: with digest (?P<digest>\S+))? \.\.\.$",
         b"Using docker image sha256:" + b"ab" * 32 + b" for alpine:3.20 ...",
-        b"Using docker image sha256:" + b"ab" * 32 + b" for alpine with digest alpine@sha256:" + b"cd" * 32 + b" ...",
+        b"Using docker image sha256:"
+        + b"ab" * 32
+        + b" for alpine with digest alpine@sha256:"
+        + b"cd" * 32
+        + b" ...",
         source="executors/docker/docker.go, 10.5 and later; the digest from 13.4",
     ),
     _runner(
@@ -264,7 +273,8 @@ DOCKER = (
         rb"Using helper image: ",
         rb"Using helper image:  ?(?P<image>\S+)(?:  ?\(overridden, default would be  ?\S+ ?\))? *$",
         b"Using helper image:  registry.example.com/helper:v17",
-        b"Using helper image:  registry.example.com/helper:v17  (overridden, default would be  other/helper:v17 )",
+        b"Using helper image:  registry.example.com/helper:v17  (overridden, default would be "
+        b" other/helper:v17 )",
         source="executors/docker/docker.go, 15.11 and later; the default is not used",
     ),
     _runner(
@@ -272,7 +282,8 @@ DOCKER = (
         Dress.WARNING,
         rb"WARNING: Cannot pull the latest version of image ",
         rb"WARNING: Cannot pull the latest version of image (?P<image>\S+) ?: (?P<error>.*)$",
-        b"WARNING: Cannot pull the latest version of image registry.tld/my/image:latest : Error: image not found",
+        b"WARNING: Cannot pull the latest version of image registry.tld/my/image:latest :"
+        b" Error: image not found",
         source="executors/docker/executor_docker.go, 0.6 to 1.8: the local copy is used",
     ),
     _runner(
@@ -295,19 +306,24 @@ FAILURES = (
         "runner.pull_failed",
         Dress.WARNING,
         rb"WARNING: Failed to pull image ",
-        rb'WARNING: Failed to pull image (?:"(?P<image>[^"]+)" )?(?:for container "(?P<container>[^"]*)" )?'
+        rb'WARNING: Failed to pull image (?:"(?P<image>[^"]+)" )?(?:for container'
+        rb' "(?P<container>[^"]*)" )?'
         rb'with policy "(?P<policy>[^"]*)": (?P<error>.*)$',
-        b'WARNING: Failed to pull image with policy "always": Error response from daemon: no (manager.go:237:0s)',
+        b'WARNING: Failed to pull image with policy "always": Error response from daemon: no'
+        b" (manager.go:237:0s)",
         b'WARNING: Failed to pull image "alpine" with policy "": image pull failed: no',
         b'WARNING: Failed to pull image "alpine" for container "build" with policy "Always": no',
-        source="docker 13.8, Kubernetes 13.11 and later; named on Kubernetes from 17.3, its container from 17.5",
+        source="docker 13.8, Kubernetes 13.11 and later; named on Kubernetes from 17.3, its"
+        " container from 17.5",
     ),
     _runner(
         "runner.pull_retried",
         Dress.WARNING,
         rb'WARNING: Failed to pull image "',
-        rb'WARNING: Failed to pull image "(?P<image>[^"]+)" \(attempt #\d+\), retrying: (?P<error>.*)$',
-        b'WARNING: Failed to pull image "alpine:3" (attempt #1), retrying: Error response from daemon: EOF',
+        rb'WARNING: Failed to pull image "(?P<image>[^"]+)" \(attempt #\d+\), retrying:'
+        rb" (?P<error>.*)$",
+        b'WARNING: Failed to pull image "alpine:3" (attempt #1), retrying: Error response from'
+        b" daemon: EOF",
         source="executors/docker/internal/pull/manager.go, 19.2 and later",
     ),
     _runner(
@@ -324,9 +340,12 @@ FAILURES = (
         "runner.failed",
         Dress.ERROR,
         rb"ERROR: (?:Job|Build|Preparation) failed",
-        rb"ERROR: (?P<what>(?:Job|Build|Preparation) failed)(?: \(system failure\))?: (?P<error>.*)$",
-        b'ERROR: Job failed: failed to pull image "a:1" with specified policies [always]: no (manager.go:1:0s)',
-        b"ERROR: Preparation failed: Error response from daemon: pull access denied for x, y (docker.go:1:0s)",
+        rb"ERROR: (?P<what>(?:Job|Build|Preparation) failed)(?: \(system failure\))?:"
+        rb" (?P<error>.*)$",
+        b'ERROR: Job failed: failed to pull image "a:1" with specified policies [always]: no'
+        b" (manager.go:1:0s)",
+        b"ERROR: Preparation failed: Error response from daemon: pull access denied for x, y"
+        b" (docker.go:1:0s)",
         b"ERROR: Build failed: Error: image local_image:latest not found",
         source="common/build.go, 1.5 and later; 'Build' up to 1.10",
     ),
@@ -342,31 +361,36 @@ KUBERNETES = (
         rb"Using Kubernetes executor with image ",
         rb"Using Kubernetes executor with image (?P<image>\S+) \.\.\.$",
         b"Using Kubernetes executor with image $CI_REGISTRY_IMAGE/app:1 ...",
-        source="executors/kubernetes/kubernetes.go, 1.6 and later; variables unexpanded up to 13.10",
+        source="executors/kubernetes/kubernetes.go, 1.6 and later; variables unexpanded up to"
+        " 13.10",
     ),
     _runner(
         "kubernetes.event",
         Dress.NONE,
         rb"(?:Normal|Warning)   (?:Pull|Failed|BackOff|Created|InspectFailed|ErrImage)",
-        rb"(?:Normal|Warning)\s+(?:Pulling|Pulled|Failed|BackOff|Created|InspectFailed|ErrImageNeverPull)\s+"
+        rb"(?:Normal|Warning)\s+(?:Pulling|Pulled|Failed|BackOff|Created|InspectFailed|ErrImageNeverPull)\s"
+        rb"+"
         rb"(?P<message>\S.*)$",
         b'Normal   Pulling   Pulling image "quay.io/podman/stable"',
         b"Normal   Created   Created container init-permissions",
-        source="executors/kubernetes/internal/watchers/pod.go, 16.5 and later with FF_PRINT_POD_EVENTS",
+        source="executors/kubernetes/internal/watchers/pod.go, 16.5 and later with"
+        " FF_PRINT_POD_EVENTS",
     ),
     _runner(
         "kubernetes.warning",
         Dress.WARNING,
         rb"WARNING: Event retrieved from the cluster: ",
         rb"WARNING: Event retrieved from the cluster: (?P<message>.*)$",
-        b'WARNING: Event retrieved from the cluster: Failed to pull image "x:1": rpc error: code = NotFound',
+        b'WARNING: Event retrieved from the cluster: Failed to pull image "x:1": rpc error:'
+        b" code = NotFound",
         source="executors/kubernetes/kubernetes.go, 16.2 and later",
     ),
     _runner(
         "kubernetes.waiting",
         Dress.NONE,
         rb'(?:ErrImagePull|ImagePullBackOff|ErrImageNeverPull|InvalidImageName): "',
-        rb'\s*(?:ErrImagePull|ImagePullBackOff|ErrImageNeverPull|InvalidImageName): "(?P<quoted>(?:[^"\\]|\\.)*)"$',
+        rb"\s*(?:ErrImagePull|ImagePullBackOff|ErrImageNeverPull|InvalidImageName):"
+        rb' "(?P<quoted>(?:[^"\\]|\\.)*)"$',
         rb'ImagePullBackOff: "Back-off pulling image \"alpine:nope\""',
         source="executors/kubernetes/util.go, 13.5 and later: reason and Go-quoted message",
     ),
@@ -417,10 +441,13 @@ SCRIPT = (
     ),
     _rule(
         "docker.error",
-        rb"Error response from daemon: |pull access denied for |toomanyrequests: |not found: manifest unknown",
-        rb"(?P<error>(?:Error response from daemon: |pull access denied for |toomanyrequests: |manifest for ).*)$",
+        rb"Error response from daemon: |pull access denied for |toomanyrequests: "
+        rb"|not found: manifest unknown|no matching manifest for ",
+        rb"(?P<error>(?:Error response from daemon: |pull access denied for |toomanyrequests: "
+        rb"|manifest for |no matching manifest for ).*)$",
         b"Error response from daemon: manifest for alpine:nope not found: manifest unknown",
-        b"ERROR: pull access denied for nope, repository does not exist or may require 'docker login'",
+        b"ERROR: pull access denied for nope, repository does not exist or may require 'docker"
+        b" login'",
         source="moby daemon/internal/distribution/errors.go, docker/cli, compose",
     ),
     _rule(
@@ -440,11 +467,13 @@ SCRIPT = (
     ),
     _rule(
         "build.from",
-        rb" : (?i:FROM) | : (?i:COPY) --from=",
-        rb"^Step \d+(?:/\d+)? : (?i:FROM (?P<arguments>\S.*)|COPY --from=(?P<copied>\S+) .*)$",
+        rb" : (?i:FROM) | : (?i:COPY) --",
+        rb"^Step (?P<step>\d{1,6})(?:/\d+)? : (?i:FROM (?P<arguments>\S.*)"
+        rb"|COPY (?:--(?!from=)\S+ +)*--from=(?P<copied>\S+) .*)$",
         b"Step 1/9 : FROM python:3.11 as base",
         b"Step 1 : FROM ruby",
         b"Step 4/9 : COPY --from=busybox:1 /bin/sh /sh",
+        b"Step 5/9 : COPY --chown=1000:1000 --from=busybox:1 /bin/sh /sh",
         source="moby daemon/builder/dockerfile/builder.go, classic builder",
     ),
     _rule(
@@ -490,6 +519,17 @@ SCRIPT = (
         source="buildkit util/progress/progressui/printer.go",
     ),
     _rule(
+        "buildkit.step",
+        rb"#[0-9] \[|#[0-9][0-9] \[|#[0-9][0-9][0-9] \[|#0 building with "
+        rb"|[0-9] importing cache manifest |[0-9] exporting ",
+        rb"^#(?P<vertex>\d{1,6}) (?:\[|building with |importing cache manifest |exporting ).*$",
+        b"#1 [internal] load build definition from Dockerfile",
+        b'#0 building with "default" instance using docker driver',
+        b"#5 importing cache manifest from registry.example.com/g/i:cache",
+        source="buildkit util/progress/progressui/printer.go: heads of steps that are about no"
+        " image",
+    ),
+    _rule(
         "kaniko.image",
         rb"Retrieving image |Downloading base image ",
         rb'(?:INFO\[\d+\] |"msg":")(?:Retrieving image (?:manifest )?|Downloading base image )'
@@ -509,27 +549,33 @@ SCRIPT = (
     ),
     _rule(
         "kaniko.progress",
-        rb"Returning cached image manifest|Built cross stage deps: |Executing 0 build triggers|Unpacking rootfs as ",
-        rb'(?:INFO\[\d+\] |"msg":")(?:Returning cached|Built cross stage|Executing 0|Unpacking rootfs)',
+        rb"Returning cached image manifest|Built cross stage deps: |Executing 0 build"
+        rb" triggers|Unpacking rootfs as ",
+        rb'(?:INFO\[\d+\] |"msg":")(?:Returning cached|Built cross stage|Executing 0|Unpacking'
+        rb" rootfs)",
         b"INFO[0002] Returning cached image manifest",
         b"INFO[0003] Unpacking rootfs as cmd RUN make requires it.",
-        source="kaniko pkg/image/remote/remote.go, pkg/executor/build.go: what was asked for has arrived",
+        source="kaniko pkg/image/remote/remote.go, pkg/executor/build.go: what was asked for"
+        " has arrived",
     ),
     _rule(
         "kaniko.error",
         rb"error building image: ",
         rb"error building image: (?P<error>.*)$",
-        b"error building image: GET https://r.example.com/v2/a/manifests/1: MANIFEST_UNKNOWN: manifest unknown",
+        b"error building image: GET https://r.example.com/v2/a/manifests/1: MANIFEST_UNKNOWN:"
+        b" manifest unknown",
         source="kaniko cmd/executor/cmd/root.go",
     ),
     _rule(
         "buildah.step",
         rb"STEP [0-9]",
-        rb"^(?:\[\d+/\d+\] )?STEP \d+(?:/\d+)?: (?:(?i:FROM) (?P<arguments>\S.*)|\S.*)$",
+        rb"^(?:(?P<first>(?:\[1/\d+\] )?STEP 1/)\d+|(?:\[\d+/\d+\] )?STEP \d+(?:/\d+)?): "
+        rb"(?:(?i:FROM) (?P<arguments>\S.*)|\S.*)$",
         b"STEP 1/6: FROM golang:1.23 AS builder",
-        b"[1/2] STEP 1/3: FROM alpine",
+        b"STEP 1: FROM ruby",
+        b"[2/2] STEP 1/3: FROM alpine",
         b"STEP 2/6: COPY . .",
-        source="buildah imagebuildah/executor.go",
+        source="buildah imagebuildah/executor.go; the number of steps from 1.22",
     ),
     _rule(
         "podman.trying",
@@ -549,7 +595,8 @@ SCRIPT = (
         "podman.error",
         rb"initializing source docker://",
         rb"initializing source docker://(?P<image>[^\s]+?): (?P<error>.*)$",
-        b"Error: initializing source docker://x:1: reading manifest 1 in docker.io/library/x: denied",
+        b"Error: initializing source docker://x:1: reading manifest 1 in docker.io/library/x:"
+        b" denied",
         source="containers common/libimage/pull.go",
     ),
     _rule(
@@ -563,7 +610,8 @@ SCRIPT = (
         "skopeo.copying",
         rb'msg="Copying image ref ',
         rb'msg="Copying image ref \d+/\d+" from="docker://(?P<image>[^"]+)"',
-        b'time="2024-01-02T15:04:05Z" level=info msg="Copying image ref 1/3" from="docker://alpine:3" to="docker://x/a:3"',
+        b'time="2024-01-02T15:04:05Z" level=info msg="Copying image ref 1/3"'
+        b' from="docker://alpine:3" to="docker://x/a:3"',
         source="skopeo cmd/skopeo/sync.go",
     ),
     _rule(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from logminer.model import Origin, Outcome, Role
 from logminer.reference import image_id
 from logminer.trace.failures import image_in, image_in_url
-from logminer.trace.fold import text
+from logminer.trace.fold import MAX_IMAGE, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,35 +25,42 @@ _EVENT = re.compile(
     rb'(?P<pulling>(?i:Pulling image)) "(?P<a>[^"]+)"'
     rb'|(?P<pulled>Successfully pulled image) "(?P<b>[^"]+)"'
     rb'|(?P<present>Container image) "(?P<c>[^"]+)" already present on machine'
-    rb'|(?:(?P<backoff>Back-off pulling image)|Failed to pull image|Failed to apply default image tag)'
+    rb"|(?:(?P<backoff>Back-off pulling image)|Failed to pull image|Failed to apply default"
+    rb" image tag)"
     rb' "(?P<d>[^"]+)"'
     rb'|Container image "(?P<never>[^"]+)" is not present with pull policy of Never'
     rb"|Created container:? (?P<container>[\w.-]{1,253})$"
 )
 _ERROR_IMAGE = re.compile(
-    rb'^(?:prepare environment: )?(?:waiting for pod running: )?'
+    rb"^(?:prepare environment: )?(?:waiting for pod running: )?"
     rb'(?:failed to pull image|pulling image) "(?P<image>[^"]*)"'
     rb"(?: with specified policies \[(?P<policies>[^\]]*)\]| for container (?P<container>[\w.-]+))?"
     rb"(?:: image pull failed)?: (?P<error>.*)$"
 )
 _PULL_ERROR = re.compile(
-    rb"image pull failed|pull access denied|/manifests/|manifest unknown|toomanyrequests|image \S+ not found"
+    rb"image pull failed|pull access denied|/manifests/|manifest unknown|toomanyrequests|image"
+    rb" \S+ not found"
     rb"|No such image"
 )
 _GO_ESCAPE = re.compile(rb"\\(.)")
 _HELPERS = frozenset({"helper", "init-permissions", "init-logs"})
 _HELPER_NAME = "gitlab-runner-helper"
-_MAX_CONTAINERS = 256
-"""Containers of one pod whose policies are remembered; Kubernetes' own limits are lower in practice."""
-_MAX_EVENTS = 16
-"""Events of one image that are held for one container; a kubelet repeats a back-off without end."""
+_MAX_NAMES = 1024
+"""Services and containers of one job that are remembered; a pod or a host runs far fewer."""
+_MAX_EVENTS = 64
+"""Events of one image that are held for one container, repeated back-offs left out."""
+_MAX_POLICY = 256
+"""Characters of a list of pull policies, a platform, a container's name: all are a few words."""
 
 
 class RunnerLines:
     """Folds the runner's lines into rows."""
 
     def __init__(self, rows: Rows) -> None:
-        """Write into these rows."""
+        """Write into these rows.
+
+        Each of the `handlers` folds the line of one rule, and returns the row that it touched.
+        """
         self._rows = rows
         self._job: Row | None = None
         self._service: Row | None = None
@@ -76,8 +83,7 @@ class RunnerLines:
         """Kubernetes announces policies by container before it names their images."""
         self._repulled: Row | None = None
         """The row that a line of uncertain origin says is pulled again."""
-        self._ran = False
-        self.handlers: dict[str, Callable[[Match, Evidence], None]] = {
+        self.handlers: dict[str, Callable[[Match, Evidence], Row | None]] = {
             "docker.job": self._declare_job,
             "docker.service": self._start_service,
             "docker.services_up": self._services_up,
@@ -103,52 +109,55 @@ class RunnerLines:
         self.kubernetes = False
 
     def ran(self) -> None:
-        """The job's containers run: what was declared was there."""
-        if self._ran:
-            return
-        self._ran = True
+        """Take it that the job's containers run: what was declared was there."""
         self.settle()
         for row in self._rows:
             if row.origin is Origin.RUNNER:
                 row.run()
 
     def settle(self) -> None:
-        """Apply what was held back for a line that did not come."""
+        """Apply what was held back for a line that did not come; credentials are for one image."""
+        self._credentials = None
         self._apply_local()
         self._apply_events(None)
         self._apply_retry()
 
-    def strengthen(self, rule: str, match: Match, evidence: Evidence) -> None:
+    def strengthen(self, rule: str, match: Match, evidence: Evidence) -> Row | None:
         """Let a line that a script may have forged raise the outcome of a row that exists; no more.
 
         Where the image had vanished, the runner pulls it again in the script's section.
         """
+        row = None
         if rule == "docker.pulling":
-            self._repulled = self._known(match["image"])
+            row = self._repulled = self._known(match["image"])
         elif rule == "docker.using_for":
             row = self._known(match["image"])
             if row is not None:
-                row.reach(
-                    Outcome.PULLED if row is self._repulled else Outcome.PRESENT, evidence
-                )
+                pulled = row is self._repulled
+                row.reach(Outcome.PULLED if pulled else Outcome.PRESENT, evidence)
                 self._repulled = None
+        return row
 
     # -- the image in hand ---------------------------------------------------------------------
 
-    def _declare_job(self, match: Match, evidence: Evidence) -> None:
+    def _declare_job(self, match: Match, evidence: Evidence) -> Row:
         """Take the job's image; the preparation may be a repeated one."""
         self.settle()
         self._service = None
         self._job = self._current = self._get(Role.JOB, match["image"], evidence)
+        return self._job
 
-    def _start_service(self, match: Match, evidence: Evidence) -> None:
+    def _start_service(self, match: Match, evidence: Evidence) -> Row:
         """Begin a service under its lossy name."""
         self.settle()
-        name = text(match["image"])
+        name = text(match["image"], MAX_IMAGE)
         row = self._service_names.get(name)
         if row is None:
-            row = self._service_names[name] = self._get(Role.SERVICE, match["image"], evidence)
+            row = self._get(Role.SERVICE, match["image"], evidence)
+            if len(self._service_names) < _MAX_NAMES:
+                self._service_names[name] = row
         self._service = self._current = row
+        return row
 
     def _services_up(self, _match: Match, _evidence: Evidence) -> None:
         """End the service part: what follows is the helper's or the job's."""
@@ -156,10 +165,12 @@ class RunnerLines:
         self._service = None
         self._current = self._job
 
-    def _name_helper(self, match: Match, evidence: Evidence) -> None:
+    def _name_helper(self, match: Match, evidence: Evidence) -> Row:
         """Take the helper's image; the default it overrides is not used."""
         self._apply_local()
+        self._credentials = None
         self._helper = self._current = self._get(Role.HELPER, match["image"], evidence)
+        return self._helper
 
     def _row_of(self, image: bytes, evidence: Evidence) -> Row:
         """Return the row that a line naming this image speaks of, by what is in hand."""
@@ -171,49 +182,67 @@ class RunnerLines:
             return known
         if self._service is not None:
             row = self._rows.rename(self._service, name)
-            for alias, service in self._service_names.items():
-                if service is self._service:
-                    self._service_names[alias] = row
-            self._service = row
+            if row is not self._service:
+                for alias, service in self._service_names.items():
+                    if service is self._service:
+                        self._service_names[alias] = row
+                self._service = row
             return row
-        for role in (Role.JOB, Role.HELPER, Role.SERVICE):
-            known = self._rows.find(role, name)
-            if known is not None:
-                return known
         # Before 15.11 a configured helper is pulled without being announced as one.
-        return self._get(Role.HELPER if self._job else Role.JOB, image, evidence)
+        role = Role.HELPER if self._job else Role.JOB
+        return self._find(image) or self._get(role, image, evidence)
+
+    def _find(self, image: bytes) -> Row | None:
+        """Return a row of this image in any role of the runner's."""
+        name = text(image)
+        for role in (Role.JOB, Role.HELPER, Role.SERVICE):
+            row = self._rows.find(role, name)
+            if row is not None:
+                return row
+        return None
 
     def _get(self, role: Role, image: bytes, evidence: Evidence) -> Row:
         return self._rows.get(role, Origin.RUNNER, text(image), evidence)
 
     # -- docker family -------------------------------------------------------------------------
 
-    def _policy(self, match: Match, evidence: Evidence) -> None:
-        """Take the policies; on Kubernetes the name is a container's, an ID is always a helper's."""
-        policies = " ".join(text(match["policies"]).split()) or None
+    def _policy(self, match: Match, evidence: Evidence) -> Row | None:
+        """Take the policies; on Kubernetes the name is a container's, an ID always a helper's."""
+        policies = _words(match["policies"])
         if self.kubernetes:
-            if policies and len(self._container_policies) < _MAX_CONTAINERS:
-                self._container_policies[text(match["image"])] = policies
-            if match["image"] == b"build" and self._job is not None:
-                self._job.policy = policies or self._job.policy
-            return
+            return self._container_policy(text(match["image"], _MAX_POLICY), policies)
         self._apply_local()
+        self._credentials = None
         if match["image"].startswith(b"sha256:") and not image_id(text(match["image"])):
-            return  # an ID that somebody made unreadable
+            return None  # an ID that somebody made unreadable
         row = self._current = self._row_of(match["image"], evidence)
         row.policy = policies or row.policy
-        if row.id is not None:
+        if row.image == row.id:
             # An ID names what is in the local store already: the container is made from it.
             row.reach(Outcome.PRESENT, evidence)
+        return row
 
-    def _found_locally(self, match: Match, evidence: Evidence) -> None:
+    def _container_policy(self, container: str, policies: str | None) -> Row | None:
+        """Remember a container's policies until a pod event tells its image."""
+        if policies and len(self._container_policies) < _MAX_NAMES:
+            self._container_policies[container] = policies
+        if _container_role(container) is not Role.JOB or self._job is None:
+            return None
+        self._job.policy = policies or self._job.policy
+        return self._job
+
+    def _found_locally(self, match: Match, evidence: Evidence) -> Row | None:
+        """Hold it for the "Using docker image" that follows."""
         self._apply_local()
-        self._local = (text(match["policy"]), evidence)
+        self._local = (text(match["policy"], _MAX_POLICY), evidence)
+        return self._current
 
-    def _authenticate(self, match: Match, _evidence: Evidence) -> None:
+    def _authenticate(self, match: Match, _evidence: Evidence) -> Row | None:
+        """Hold it for the pull that follows."""
         self._credentials = text(match["source"])
+        return self._current
 
-    def _pull(self, match: Match, evidence: Evidence) -> None:
+    def _pull(self, match: Match, evidence: Evidence) -> Row:
         """Count an attempt; the retry that was announced before it is this one."""
         self._apply_local()
         row = self._current = self._row_of(match["image"], evidence)
@@ -222,29 +251,32 @@ class RunnerLines:
         self._retried = None
         row.ask(evidence)
         if match["platform"] is not None:
-            row.platform = text(match["platform"])
+            row.platform = text(match["platform"], _MAX_POLICY)
         self._take_credentials(row)
+        return row
 
-    def _using(self, match: Match, evidence: Evidence) -> None:
-        self._use(self._row_of(match["image"], evidence), match["id"], match["digest"], evidence)
+    def _using(self, match: Match, evidence: Evidence) -> Row:
+        row = self._row_of(match["image"], evidence)
+        return self._use(row, match["id"], match["digest"], evidence)
 
-    def _using_with_id(self, match: Match, evidence: Evidence) -> None:
+    def _using_with_id(self, match: Match, evidence: Evidence) -> Row:
         """Read "for X": a role word or a service's name, never an image."""
-        target = text(match["target"])
-        if target == "predefined container":
+        target = match["target"]
+        if target == b"predefined container":
             row = self._get(Role.HELPER, match["image"], evidence)
-        elif target == "build container":
+        elif target == b"build container":
             row = self._job or self._get(Role.JOB, match["image"], evidence)
-            row = self._rows.rename(row, text(match["image"]))
+            row = self._job = self._rows.rename(row, text(match["image"]))
         else:
             row = self._row_of(match["image"], evidence)
-        self._use(row, match["id"], None, evidence)
+        return self._use(row, match["id"], None, evidence)
 
-    def _using_bundled(self, match: Match, evidence: Evidence) -> None:
-        self._use(self._get(Role.HELPER, match["id"], evidence), match["id"], None, evidence)
+    def _using_bundled(self, match: Match, evidence: Evidence) -> Row:
+        row = self._get(Role.HELPER, match["id"], evidence)
+        return self._use(row, match["id"], None, evidence)
 
-    def _use(self, row: Row, id_: bytes, repo_digest: bytes | None, evidence: Evidence) -> None:
-        """The container is made from this image: pulled if the registry was asked, else present."""
+    def _use(self, row: Row, id_: bytes, repo_digest: bytes | None, evidence: Evidence) -> Row:
+        """Take it that the container is made from this image."""
         self._apply_retry()
         self._current = row
         row.id = image_id(text(id_)) or row.id
@@ -253,12 +285,12 @@ class RunnerLines:
             # The repository before the @ may be another one: the same image tagged elsewhere.
             row.digest = digest
         if self._local is not None:
-            policy, _ = self._local
-            self._local = None
-            row.policy = row.policy or policy
+            row.policy = row.policy or self._local[0]
             row.asked = False
+            self._local = None
         self._take_credentials(row)
         row.obtain(evidence)
+        return row
 
     def _take_credentials(self, row: Row) -> None:
         row.credentials = self._credentials or row.credentials
@@ -275,41 +307,44 @@ class RunnerLines:
             self._current.asked = False
             self._current.reach(Outcome.PRESENT, evidence)
 
-    def _local_instead(self, match: Match, evidence: Evidence) -> None:
+    def _local_instead(self, match: Match, evidence: Evidence) -> Row:
+        """Take the local copy: asked, not answered, and there all the same."""
         row = self._current = self._row_of(match["image"], evidence)
         row.fail(match["error"], evidence)
         row.reach(Outcome.PRESENT, evidence)
+        return row
 
-    def _reject(self, match: Match, evidence: Evidence) -> None:
+    def _reject(self, match: Match, evidence: Evidence) -> Row:
         """Mark what is not allowed: never pulled, so no attempt."""
         name = text(match["image"])
-        service = match["list"] == b"services"
-        role = Role.SERVICE if service or self._rows.find(Role.SERVICE, name) else Role.JOB
-        if not service and self._rows.find(Role.JOB, name):
-            role = Role.JOB
-        self._get(role, match["image"], evidence).reach(Outcome.REJECTED, evidence)
+        only_service = self._rows.find(Role.SERVICE, name) and not self._rows.find(Role.JOB, name)
+        service = match["list"] == b"services" or only_service
+        row = self._get(Role.SERVICE if service else Role.JOB, match["image"], evidence)
+        row.reach(Outcome.REJECTED, evidence)
+        return row
 
     # -- failures ------------------------------------------------------------------------------
 
-    def _fail_attempt(self, match: Match, evidence: Evidence) -> None:
-        """One policy's attempt failed; before 17.3 only its error names the image, if anything does."""
+    def _fail_attempt(self, match: Match, evidence: Evidence) -> Row | None:
+        """Record one policy's failed attempt; before 17.3 only its error may name the image."""
         self._apply_retry()
         error = match["error"]
         row = self._failing_row(match["image"], match["container"], error, evidence)
         if row is None:
-            return
-        if not row.policy and match["policy"]:
-            row.policy = text(match["policy"])
+            return None
+        row.policy = row.policy or _words(match["policy"])
         self._take_credentials(row)
-        row.fail(error, evidence, asked=match["policy"] != b"never")
+        row.fail(error, evidence, asked=match["policy"].lower() != b"never")
         self._current = row
+        return row
 
-    def _retry(self, match: Match, evidence: Evidence) -> None:
-        """A passing error: another attempt is announced."""
+    def _retry(self, match: Match, evidence: Evidence) -> Row:
+        """Record a passing error: another attempt is announced."""
         self._apply_retry()
         row = self._current = self._row_of(match["image"], evidence)
         row.fail(match["error"], evidence)
         self._retried = row
+        return row
 
     def _apply_retry(self) -> None:
         """Count an announced attempt that printed no line of its own."""
@@ -317,70 +352,65 @@ class RunnerLines:
             self._retried.ask(self._retried.evidence)
             self._retried = None
 
-    def _next_policy(self, match: Match, _evidence: Evidence) -> None:
+    def _next_policy(self, match: Match, _evidence: Evidence) -> Row | None:
+        """Take the policy that is tried next, where no list of them was printed."""
         row = self._current
         if match["image"] is not None:
-            row = self._rows.find(Role.JOB, text(match["image"])) or row
-        if row is not None and " " not in (row.policy or "") and match["policy"]:
-            row.policy = text(match["policy"])
+            row = self._known(match["image"]) or row
+        if row is not None and " " not in (row.policy or ""):
+            row.policy = _words(match["policy"]) or row.policy
+        return row
 
-    def _fail(self, match: Match, evidence: Evidence) -> None:
+    def _fail(self, match: Match, evidence: Evidence) -> Row | None:
         """Read the end of a preparation or of the job, where it is about an image."""
         self._apply_local()
         error = match["error"]
+        row = self._current
         named = _ERROR_IMAGE.match(error)
         if named is not None:
-            row = self._failing_row(
-                named["image"] or None, named["container"], named["error"], evidence
-            )
+            error = named["error"]
+            row = self._failing_row(named["image"] or None, named["container"], error, evidence)
+            policies = _words(named["policies"] or b"")
             if row is not None:
-                policies = " ".join(text(named["policies"] or b"").split())
-                row.policy = row.policy or policies or None
+                row.policy = row.policy or policies
                 self._apply_retry()
-                never = policies == "never"
-                row.fail(named["error"], evidence, summary=True, asked=not never)
-            return
-        row = self._current
-        if row is not None and row.asked and _is_of_pull(match["what"], error):
-            # Before 13.8 this is the only trace of a failed pull: one was begun and never answered.
+                row.fail(error, evidence, summary=True, asked=policies != "never")
+        elif row is not None and row.asked and _is_of_pull(match["what"], error):
+            # Before 13.8 this is the only trace of a failed pull: begun and never answered.
             self._apply_retry()
             row.fail(error, evidence, summary=True)
         elif _PULL_ERROR.search(error):
             row = self._failing_row(None, None, error, evidence)
             if row is not None:
                 row.fail(error, evidence, summary=True)
+        else:
+            row = None
+        return row
 
     def _failing_row(
         self, image: bytes | None, container: bytes | None, error: bytes, evidence: Evidence
     ) -> Row | None:
-        """Find the row that a failure is about: by container, by name, by the error, by what is in hand."""
+        """Find the row that a failure is about: by container, name, error, or what is in hand."""
         if self.kubernetes and container is not None and image is not None:
             return self._row_in(_container_role(text(container)), image, evidence)
-        by_url = image_in_url(error)
-        if image is not None and by_url is not None and not self._known(image):
-            # A name nobody heard of before, beside a request whose image has a row: the request is right.
-            known = self._known(by_url.image)
-            if known is not None:
-                return known
+        if image is None and not self.kubernetes and self._current is not None:
+            return self._current
+        image = image or image_in(error)
         if image is None:
-            if not self.kubernetes and self._current is not None:
-                return self._current
-            named = image_in(error)
-            if named is None:
-                return self._current
-            image = named.image
-        return self._known(image) or self._new_failing_row(image, evidence)
+            return self._current
+        # A name nobody heard of, beside a request whose image has a row: the request is right.
+        requested = image_in_url(error) or image
+        known = self._known(image) or self._known(requested)
+        return known or self._new_failing_row(image, evidence)
 
     def _known(self, image: bytes) -> Row | None:
-        """Return a row of this image in any role of the runner's."""
-        name = text(image)
-        if self._service is not None and self._rows.find(Role.SERVICE, name) is self._service:
+        """Return a row of this image, of the service in hand before any other."""
+        if (
+            self._service is not None
+            and self._rows.find(Role.SERVICE, text(image)) is self._service
+        ):
             return self._service
-        for role in (Role.JOB, Role.HELPER, Role.SERVICE):
-            row = self._rows.find(role, name)
-            if row is not None:
-                return row
-        return None
+        return self._find(image)
 
     def _new_failing_row(self, image: bytes, evidence: Evidence) -> Row:
         """Make a row for an image that only its failure names."""
@@ -394,32 +424,41 @@ class RunnerLines:
 
     # -- Kubernetes ----------------------------------------------------------------------------
 
-    def _observe(self, match: Match, evidence: Evidence) -> None:
+    def _observe(self, match: Match, evidence: Evidence) -> Row | None:
         """Read a row of the pod events' table: whose image it is, the next "Created" tells."""
         event = _EVENT.search(match["message"])
         if event is None:
-            return
+            return None
         if event["container"] is not None:
-            self._apply_events(text(event["container"]))
-            return
-        if self._events and _event_image(self._events[0][0]) != _event_image(event):
-            self._apply_events(None)
-        self._events.append((event, evidence))
-        del self._events[:-_MAX_EVENTS]
+            return self._apply_events(text(event["container"]))
+        if self._events:
+            last = self._events[-1][0]
+            if _event_image(last) != _event_image(event):
+                self._apply_events(None)
+            elif last["backoff"] and event["backoff"]:
+                return None
+        if len(self._events) < _MAX_EVENTS:
+            self._events.append((event, evidence))
+        return None
 
-    def _apply_events(self, container: str | None) -> None:
+    def _apply_events(self, container: str | None) -> Row | None:
         """Fold the events held for one container; without one, its image's name decides."""
         events, self._events = self._events, []
         role = _container_role(container) if container is not None else None
+        row = None
         for event, evidence in events:
             row = self._apply_event(event, role, evidence)
             if container is not None:
                 row.policy = row.policy or self._container_policies.get(container)
+        return row
 
     def _apply_event(self, event: Match, role: Role | None, evidence: Evidence) -> Row:
         """Fold what a kubelet says of one image."""
         image = _event_image(event)
-        row = self._row_in(role, image, evidence) if role else self._row_by_name(image, evidence)
+        if role is not None:
+            row = self._row_in(role, image, evidence)
+        else:
+            row = self._known(image) or self._new_failing_row(image, evidence)
         if event["pulling"]:
             row.ask(evidence)
         elif event["pulled"]:
@@ -428,7 +467,9 @@ class RunnerLines:
             row.asked = False
             row.obtain(evidence)
         else:
-            row.fail(event.string[event.start() :], evidence, summary=event["backoff"] is not None)
+            asked = event["never"] is None
+            error = event.string[event.start() :]
+            row.fail(error, evidence, summary=event["backoff"] is not None, asked=asked)
         return row
 
     def _row_in(self, role: Role, image: bytes, evidence: Evidence) -> Row:
@@ -439,22 +480,27 @@ class RunnerLines:
             return self._job
         return self._get(role, image, evidence)
 
-    def _row_by_name(self, image: bytes, evidence: Evidence) -> Row:
-        """Return the row of an image whose container is not known."""
-        return self._known(image) or self._new_failing_row(image, evidence)
-
-    def _warn(self, match: Match, evidence: Evidence) -> None:
+    def _warn(self, match: Match, evidence: Evidence) -> Row | None:
         """Read an event that is reported as a warning."""
         event = _EVENT.search(match["message"])
-        if event is not None and event["container"] is None:
-            self._apply_event(event, None, evidence)
+        if event is None or event["container"] is not None:
+            return None
+        return self._apply_event(event, None, evidence)
 
-    def _wait(self, match: Match, evidence: Evidence) -> None:
+    def _wait(self, match: Match, evidence: Evidence) -> Row | None:
         """Read why a container of the pod is still waiting; the same is said again and again."""
         event = _EVENT.search(_GO_ESCAPE.sub(rb"\1", match["quoted"]))
-        if event is not None and event["container"] is None:
-            row = self._row_by_name(_event_image(event), evidence)
-            row.fail(event.string[event.start() :], evidence, summary=True)
+        if event is None or event["container"] is not None:
+            return None
+        image = _event_image(event)
+        row = self._known(image) or self._new_failing_row(image, evidence)
+        row.fail(event.string[event.start() :], evidence, summary=True)
+        return row
+
+
+def _words(policies: bytes) -> str | None:
+    """Return pull policies as listed, joined by a space; None for an empty list."""
+    return " ".join(text(policies).split())[:_MAX_POLICY] or None
 
 
 def _is_of_pull(what: bytes, error: bytes) -> bool:

@@ -1,22 +1,46 @@
 """Where something stands: one pass of Hyperscan over the bytes, every rule at once.
 
-Measured choice (design.md): a regular expression for each line reads 8-60 MB/s on a core, Hyperscan 670-840.
+Measured choice (design.md): a regular expression for each line reads 8-60 MB/s on a core, Hyperscan
+670-840.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import hyperscan
 
 from logminer.trace.rules import RULES
 
-CONTINUATION: Final = len(RULES)
-"""The index that `scan` reports for a prefix that continues a line, beside the indexes of `RULES`."""
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-_CONTINUED_PREFIX: Final = rb"[0-9]Z [0-9a-f][0-9a-f][OE]\+"
+CONTINUATION: Final = len(RULES)
+"""What `scan` reports for a prefix that continues a line, beside the indexes of `RULES`."""
+
+CONTINUED: Final = rb"[0-9]Z [0-9a-f][0-9a-f][OE]\+"
+"""The end of such a prefix."""
+
 _local = threading.local()
+
+
+class _Database(Protocol):
+    """What is used of Hyperscan: typed here, at the border, because its own types are wrong."""
+
+    def compile(
+        self, *, expressions: list[bytes], ids: list[int], elements: int, flags: list[int]
+    ) -> None:
+        """Compile expressions, each under its id."""
+
+    def scan(
+        self,
+        data: bytes | memoryview,
+        *,
+        match_event_handler: Callable[[int, int, int, int, list[tuple[int, int]]], None],
+        context: list[tuple[int, int]],
+    ) -> None:
+        """Call the handler for each match."""
 
 
 class Scanner:
@@ -24,8 +48,8 @@ class Scanner:
 
     def __init__(self) -> None:
         """Compile every rule's `find`; about a tenth of a second."""
-        finds = [*(rule.find for rule in RULES), _CONTINUED_PREFIX]
-        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        finds = [*(rule.find for rule in RULES), CONTINUED]
+        self._database = cast("_Database", hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK))
         self._database.compile(
             expressions=finds,
             ids=list(range(len(finds))),
@@ -52,5 +76,3 @@ def scanner() -> Scanner:
     if found is None:
         found = _local.scanner = Scanner()
     return found
-
-

@@ -1,14 +1,23 @@
-"""The part of a trace that is held: what is being read, and the little that may still be needed of it.
+"""The part of a trace that is held: what is being read, and the little that may still be needed.
 
-Only whole drawings are handed out. What waits for its end is bounded: behind `MAX_CARRY` bytes without LF a
-CR must do (a progress bar of bare CR must not grow the carry), and a drawing that has no end at all is cut.
+Only whole drawings are handed out. What waits for its end is bounded: behind `MAX_CARRY` bytes
+without LF a CR must do (a progress bar of bare CR must not grow the carry), and a drawing that has
+no end at all is cut. Small chunks are gathered until there is something to read, so that the work
+grows with the bytes and not with the chunks.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from logminer.trace.framing import MAX_DRAWING, REACH, STAMP, Resumed
+from logminer.trace.framing import (
+    MAX_DRAWING,
+    MAX_MARKERS,
+    REACH,
+    STAMP,
+    Resumed,
+    end_of,
+)
 
 MAX_CARRY: Final = 4 * MAX_DRAWING
 """Bytes that are held back in the hope of a LF."""
@@ -29,6 +38,14 @@ class Window:
         self.cuts: list[int] = []
         """Ends of the drawings in the last region that were cut."""
         self.cut_lines = 0
+        self.size = 0
+        """How many bytes of the trace were seen."""
+        self._parts: list[bytes] = []
+        """What came and is not yet part of `data`."""
+        self._readable = False
+        """Whether a LF stands in the unread part."""
+        self._wanted = 0
+        """Bytes of the trace that must be seen before reading on makes sense."""
         self._lines = 0
         """LFs in front of `_counted`."""
         self._counted = 0
@@ -37,18 +54,20 @@ class Window:
         self._skipping = False
         """Whether the unread bytes are the rest of a drawing that was cut."""
 
-    @property
-    def size(self) -> int:
-        """How many bytes of the trace were seen."""
-        return self.base + len(self.data)
-
     def push(self, chunk: bytes) -> None:
         """Append what came."""
+        self._parts.append(chunk)
+        self.size += len(chunk)
         self._ended = chunk.endswith(b"\n")
-        self.data = self.data + chunk if self.data else chunk
+        self._readable = self._readable or b"\n" in chunk
 
     def region(self, *, final: bool) -> int:
-        """Return the end of the whole drawings from `begin`; `begin` itself where there are none."""
+        """Return the end of the whole drawings from `begin`; `begin` where there are none."""
+        carry = self.size - self.base - self.begin
+        if not final and (self.size < self._wanted or not (self._readable or carry > MAX_CARRY)):
+            return self.begin
+        self.data = data = b"".join((self.data, *self._parts))
+        self._parts.clear()
         if self._skipping and not self._skip():
             return self.begin
         data, begin = self.data, self.begin
@@ -64,21 +83,24 @@ class Window:
         self.cuts = self._cut(begin, end)
         return end
 
-    def keep(self, stop: int, *, stamped: bool) -> None:
-        """Take everything before `stop` as read, and forget what nothing can reach any more."""
+    def keep(self, stop: int, *, stamped: bool, wanted: int = 0) -> None:
+        """Take everything before `stop` as read, and forget what nothing can reach any more.
+
+        `stamped` says that a continued line may follow; `wanted`, that it takes so many bytes of
+        the trace to read on.
+        """
         data = self.data
         self.cut_lines += sum(1 for cut in self.cuts if cut <= stop)
         line = data.rfind(b"\n", self.begin, stop) + 1
-        if line == stop:
+        if line == stop and stop > self.begin:
             self.resumed = None
-        elif stop > self.begin and (line or self.resumed is None):
+        elif line or (stop > self.begin and self.resumed is None):
             line = line or self.begin
             self.resumed = Resumed(line, STAMP.match(data, line) if stamped else None)
-        floor = stop
-        if stamped:
-            floor = data.rfind(b"\n", 0, max(0, stop - REACH)) + 1
-            if stop - floor > 2 * REACH:
-                floor = stop - REACH
+        self._wanted = wanted
+        self._readable = wanted > 0
+        # One byte more than the reach: the LF that shows where the farthest line begins.
+        floor = max(0, stop - (REACH + 1 if stamped else MAX_MARKERS))
         self._count(stop)
         self.data = data[floor:]
         self.base += floor
@@ -110,19 +132,22 @@ class Window:
         ends = [at for at in (data.find(b"\n", begin), data.find(b"\r", begin)) if at >= 0]
         self._skipping = not ends
         self.cuts = []
-        self.keep(min(ends, default=len(data)), stamped=False)
+        readable = self._readable
+        self.keep(min(ends, default=len(data)), stamped=True)
+        self._readable = readable
         return not self._skipping
 
     def _cut(self, begin: int, end: int) -> list[int]:
-        """Find the drawings that are too long: leap from end to end, never look at what lies between."""
+        """Find the drawings that are too long: leap from end to end, never look between."""
         cuts = []
         data = self.data
         while end - begin > MAX_DRAWING:
             reach = begin + MAX_DRAWING
-            last = max(data.rfind(b"\n", begin, reach + 1), data.rfind(b"\r", begin, reach + 1))
+            last = data.rfind(b"\n", begin, reach + 1)
+            if last < 0:
+                last = data.rfind(b"\r", begin, reach + 1)
             if last < 0:
                 cuts.append(reach)
-                ends = (data.find(b"\n", reach, end), data.find(b"\r", reach, end))
-                last = min((at for at in ends if at >= 0), default=end)
+                last = end_of(data, reach, end)
             begin = last + 1
         return cuts

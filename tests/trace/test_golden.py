@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from logminer.trace import Extraction
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from logminer.trace import Extraction
 
 CASES = Path(__file__).parents[1] / "traces"
 

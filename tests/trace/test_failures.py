@@ -1,0 +1,141 @@
+"""Error texts: why the image was not obtained, which image it was, and nothing secret."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from logminer.model import ErrorKind
+from logminer.trace.failures import image_in, image_in_url, kind_of, message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KINDS = (
+    (b"toomanyrequests: You have reached your pull rate limit.", ErrorKind.RATE_LIMITED),
+    (b"unexpected status code 429", ErrorKind.RATE_LIMITED),
+    (b"manifest for x:1 not found: manifest unknown: manifest unknown", ErrorKind.NOT_FOUND),
+    (b"Error: image x/y:latest not found", ErrorKind.NOT_FOUND),
+    (b"repository registry.example.com:5000/x not found", ErrorKind.NOT_FOUND),
+    (b"unauthorized: authentication required", ErrorKind.UNAUTHORIZED),
+    (b'Get "https://r.example.com/v2/": no basic auth credentials', ErrorKind.UNAUTHORIZED),
+    (
+        b"pull access denied for x, repository does not exist or may require 'docker login'",
+        ErrorKind.DENIED,
+    ),
+    (b"received unexpected HTTP status: 403 Forbidden", ErrorKind.DENIED),
+    (b"dial tcp: lookup r.example.com on 10.0.0.2:53: no such host", ErrorKind.NETWORK),
+    (b"net/http: request canceled (Client.Timeout exceeded)", ErrorKind.NETWORK),
+    (b"unexpected EOF", ErrorKind.NETWORK),
+    (b"x509: certificate signed by unknown authority", ErrorKind.TLS),
+    (b"received unexpected HTTP status: 502 Bad Gateway", ErrorKind.SERVER),
+    (b"no matching manifest for linux/arm64/v8 in the manifest list entries", ErrorKind.PLATFORM),
+    (b'Back-off pulling image "x:1"', ErrorKind.OTHER),
+    (b"", ErrorKind.OTHER),
+)
+
+
+@pytest.mark.parametrize(("error", "kind"), KINDS)
+def test_the_first_kind_whose_words_stand_in_the_text_wins(error: bytes, kind: ErrorKind) -> None:
+    """Docker's `pull access denied … does not exist` is a denial; 429 comes before everything."""
+    assert kind_of(error) is kind
+
+
+@pytest.mark.parametrize(
+    ("error", "image"),
+    [
+        (b'failed to pull image "r.example.com/a:1" with specified', b"r.example.com/a:1"),
+        (b'Back-off pulling image "a:1"', b"a:1"),
+        (b'failed to pull and unpack image "docker.io/library/a:1": x', b"docker.io/library/a:1"),
+        (b"pull access denied for a/b, repository does not exist", b"a/b"),
+        (b"manifest for a:nope not found: manifest unknown", b"a:nope"),
+        (b"repository r.example.com:5000/a not found", b"r.example.com:5000/a"),
+        (b"Error: image local_image:latest not found", b"local_image:latest"),
+        (b"No such image: a:1", b"a:1"),
+        (
+            b'Get "https://r.example.com/v2/g/app/manifests/1.2": unauthorized',
+            b"r.example.com/g/app:1.2",
+        ),
+        (b"toomanyrequests: slow down", None),
+        (b"", None),
+    ],
+)
+def test_an_error_names_its_image(error: bytes, image: bytes | None) -> None:
+    """The name stands in the sentence, or else in the URL of the request."""
+    assert image_in(error) == image
+
+
+@pytest.mark.parametrize(
+    ("error", "image"),
+    [
+        (b"https://r.example.com/v2/a/manifests/1: x", b"r.example.com/a:1"),
+        (b"https://u:p@r.example.com/v2/a/manifests/1", b"r.example.com/a:1"),
+        (
+            b"https://r.example.com/v2/a/manifests/sha256:" + b"ab" * 32 + b'"',
+            b"r.example.com/a@sha256:" + b"ab" * 32,
+        ),
+        (b"https://r.example.com/token?scope=a", None),
+    ],
+)
+def test_a_request_names_its_image(error: bytes, image: bytes | None) -> None:
+    """Host, repository and tag stand apart in a URL; its userinfo is no part of the host."""
+    assert image_in_url(error) == image
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (b"  no   such\tthing (manager.go:237:0s)", "no such thing"),
+        (b"a (executor_docker.go:168:12s) b", "a b"),
+        (
+            b"no. Check https://docs.gitlab.com/runner/shells/#x for more information",
+            "no",
+        ),
+        (b"https://u:secret@r.example.com/x: no", "https://[MASKED]@r.example.com/x: no"),
+        (b"https://u:s@cr@t@r.example.com/x", "https://[MASKED]@r.example.com/x"),
+        (b"https://" + b"u" * 900 + b"@r.example.com", "https://[MASKED]@r.example.com"),
+        (b"token glpat-abcdefgh12345678 is no good", "token [MASKED] is no good"),
+        (b"glcbt-64_abcdefghijk.lm", "[MASKED]"),
+        (b"Bearer YWJjZGVmZ2hpams= refused", "Bearer [MASKED] refused"),
+        (b"Basic dXNlcjpwYXNzd29yZA== refused", "Basic [MASKED] refused"),
+        (
+            b"https://r.example.com/a?sig=abc%3D&se=1",
+            "https://r.example.com/a?sig=[MASKED]&se=[MASKED]",
+        ),
+        (b"jwt eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "jwt [MASKED]"),
+        (b"dckr_pat_abcdefghijkl", "[MASKED]"),
+        (b"global-registry.example.com: no", "global-registry.example.com: no"),
+        (b"\xff\x00x", "\ufffd\x00x"),
+        (b"x" * 501, "x" * 500),
+        (b" " * 3995 + b"://user:password@host", "://[MASKED]@host"),
+    ],
+)
+def test_a_message_is_one_bounded_line_without_secrets(error: bytes, message: str) -> None:
+    """Positions in the runner's source and whatever opens a door are left out."""
+    assert message_of(error) == message
+
+
+@pytest.mark.parametrize("function", [kind_of, message_of, image_in, image_in_url])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *(b"https://a/", b"https://aa", b"manifest for ", b"repository a:1/", b"image ", b"a"),
+        *(b"?a=", b"&a", b"://a", b"eyJaaaaaaaaa.", b"glpat-", b"Bearer ", b"(a.go:1:1", b" "),
+        *(b'pulling image "', b"https://a/v2/a/manifests", b"failed to pull ", b". Check "),
+    ],
+)
+def test_time_grows_with_the_text(function: Callable[[bytes], object], piece: bytes) -> None:
+    """No text of 16 KiB makes an expression backtrack more than linearly (with a wide margin)."""
+    times = []
+    for size in (2048, 16 * 1024):
+        error = (piece * size)[:size]
+        runs = []
+        for _ in range(3):
+            begin = time.perf_counter()
+            function(error)
+            runs.append(time.perf_counter() - begin)
+        times.append(min(runs))
+
+    assert times[1] < 2e-3 or times[1] < 30 * times[0]

@@ -1,0 +1,174 @@
+"""Foreign input has no power: memory is bounded, and time grows with the bytes."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+import tracemalloc
+from itertools import chain, repeat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from logminer.trace import Extraction, Extractor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STAMP = b"2026-01-21T09:47:05.094220Z "
+HEADER = STAMP + b"00O \x1b[0KRunning with gitlab-runner 18.9.0 (a1b2c3d4)\x1b[0;m\n"
+ID = b"sha256:" + b"1a" * 32
+MIB = 1024 * 1024
+
+ENDLESS = {
+    "bar of CR": b"\rprogress 10% of the layer",
+    "bar with hits": b"\rsection_start:1768988835:x",
+    "one line": b"no end in sight ",
+    "one line with hits": b"Trying to pull a:1...",
+    "stamped bar": STAMP + b"01O+progress 10%\r\n",
+    "continued lines": STAMP + b"01O+x\n",
+    "broken lines": STAMP + b"01O a\rsection_start:1\n" + STAMP + b"00O other\n",
+    "long halves": STAMP + b"01O " + b"y" * 8192 + b"\n" + STAMP + b"01O+" + b"z" * 8192 + b"\n",
+    "many streams": b"".join(STAMP + b"%02xO+x\n" % number for number in range(256)),
+    "empty lines": b"\n",
+    "markers": b"section_start:1768988835:step_script\r",
+    "short hits": b")...\n",
+    "NUL": b"\x00",
+}
+"""What a line, or a log, may consist of without end."""
+FAST = {"bar of CR", "one line", "one line with hits", "long halves", "NUL"}
+"""Those without a hit in each few bytes: measuring memory makes the others slow."""
+
+
+def _images(count: int) -> Iterator[bytes]:
+    """Name another image in each line."""
+    for number in range(count):
+        yield b"Trying to pull registry.example.com/g/i%d:1...\n" % number
+
+
+def _read(chunks: Iterator[bytes]) -> Extraction:
+    extractor = Extractor()
+    for chunk in chunks:
+        extractor.feed(chunk)
+    return extractor.finish()
+
+
+def _filled(piece: bytes, size: int) -> bytes:
+    return piece * (size // len(piece) + 1)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        pytest.param(piece, id=name, marks=[] if name in FAST else [pytest.mark.slow])
+        for name, piece in ENDLESS.items()
+    ],
+)
+@pytest.mark.parametrize("begun", [b"", HEADER + STAMP + b"01O a\rsection_start:1\n"])
+def test_memory_does_not_grow_with_the_trace(piece: bytes, begun: bytes) -> None:
+    """Three times the bytes, the same peak."""
+    chunk = _filled(piece, 16 * 1024)
+    peaks = []
+    _read(iter([chunk]))
+    for count in (14, 42):
+        tracemalloc.start()
+        _read(iter([begun, *repeat(chunk, count)]))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+
+    assert peaks[1] < peaks[0] + 256 * 1024
+    assert peaks[1] < 8 * MIB
+
+
+@pytest.mark.parametrize("piece", ENDLESS.values(), ids=list(ENDLESS))
+@pytest.mark.parametrize("size", [100, 1 << 30])
+def test_time_grows_with_the_trace(piece: bytes, size: int) -> None:
+    """Eight times the bytes take about eight times as long, in small chunks and in one."""
+    times = []
+    for total in (8 * 1024, 64 * 1024):
+        trace = HEADER + _filled(piece, total)
+        runs = []
+        for _ in range(2):
+            begin = time.process_time()
+            _read(trace[at : at + size] for at in range(0, len(trace), size))
+            runs.append(time.process_time() - begin)
+        times.append(min(runs))
+
+    # Quadratic would be 64 times.
+    assert times[1] < 0.02 or times[1] < 30 * times[0]
+
+
+def test_rows_are_bounded() -> None:
+    """More images than any job has: the first are kept, the rest only read."""
+    extraction = _read(_images(12_000))
+
+    assert len(extraction.uses) == 10_000
+    assert extraction.uses[-1].image == "registry.example.com/g/i9999:1"
+    assert extraction.summary.lines == 12_000
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        b"\x1b[0KStarting service %d%s:1...\x1b[0;m\n",
+        b"\x1b[0KUsing effective pull policy of [%d%s] for container a:1\x1b[0;m\n",
+        b"\x1b[0KPulling docker image a:1 for platform %d%s ...\x1b[0;m\n",
+        b'\x1b[0;33mWARNING: Failed to pull image "a:%d" with policy "%s": no\x1b[0;m\n',
+    ],
+)
+def test_what_the_runner_says_is_bounded_too(sentence: bytes) -> None:
+    """A trace from anywhere may wear the runner's dress."""
+    header = b"\x1b[0KRunning with gitlab-runner 17.4.0 (a1b2c3d4)\x1b[0;m\n"
+    tracemalloc.start()
+    _read(chain([header], (sentence % (number, b"x" * 8000) for number in range(1500))))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 8 * MIB
+
+
+_CHILD = """
+import resource, sys
+from logminer.trace import Extractor
+extractor = Extractor()
+piece, count = eval(sys.stdin.read())
+extractor.feed(piece)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for number in range(count):
+    extractor.feed(piece % number if b"%d" in piece else piece)
+extractor.finish()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("piece", "count"),
+    [
+        (b"\rprogress 10% of the layer" * 2500, 3200),
+        (b"no end in sight " * 4096, 3200),
+        (STAMP + b"01O a\rb\n" + (STAMP + b"01O+x\n") * 2000, 100),
+        (b"Trying to pull registry.example.com/g/i%d:1...\n", 100_000),
+    ],
+    ids=["200 MiB of bare CR", "one line of 200 MiB", "deep chains", "100 000 images"],
+)
+def test_a_process_stays_small(piece: bytes, count: int) -> None:
+    """At most 64 MiB above a run that has read next to nothing."""
+    child = subprocess.run(  # noqa: S603 -- our own interpreter and script
+        [sys.executable, "-c", _CHILD],
+        input=repr((piece, count)),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+
+    assert int(child.stdout) < 64 * 1024
+
+
+def test_the_measure_is_in_kibibytes() -> None:
+    """The bound above reads `ru_maxrss` as Linux means it: this process has more than a MiB."""
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 1024

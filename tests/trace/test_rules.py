@@ -1,0 +1,125 @@
+"""The table of rules: each example is found and read, and Hyperscan finds what `re` finds."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from logminer.trace.fold import Rows
+from logminer.trace.rules import RULES, Dress, Rule, Speaker
+from logminer.trace.runner import RunnerLines
+from logminer.trace.scanner import CONTINUATION, CONTINUED, scanner
+from logminer.trace.script import ScriptLines
+
+EXAMPLES = [(rule, example) for rule in RULES for example in rule.examples]
+FINDS = [*(rule.find for rule in RULES), CONTINUED]
+_WORDS = sorted(
+    {word for find in FINDS for word in re.split(rb"\\?[\[\](){}|.?*+:]+", find) if word}
+)
+_PIECES = st.one_of(
+    st.sampled_from([example for _, example in EXAMPLES]),
+    st.sampled_from(_WORDS),
+    st.sampled_from(
+        [b"#1 ", b"#12 ", b"] ", b"\n", b"\r", b"0Z 01O+", b": ", b"'", b'"', b"FROM ", b"\x1b[0K"]
+    ),
+    st.binary(max_size=4),
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "example"), EXAMPLES, ids=lambda value: getattr(value, "name", None)
+)
+def test_an_example_is_found_and_read_by_its_rule(rule: Rule, example: bytes) -> None:
+    """Hyperscan finds each example, and the first rule that reads it is the one it stands under."""
+    text = example.strip() if rule.speaker is Speaker.SCRIPT else example
+    found = sorted({index for _, index in scanner().scan(example)})
+    readers = [RULES[index].name for index in found if RULES[index].read.search(text)]
+
+    assert readers[:1] == [rule.name]
+
+
+def test_a_rule_has_an_example_a_source_and_a_name_of_its_own() -> None:
+    """Names stand in every row's evidence: none may mean two things."""
+    assert [name for name, count in Counter(rule.name for rule in RULES).items() if count > 1] == []
+    assert [rule.name for rule in RULES if not rule.examples or not rule.source] == []
+
+
+def test_only_the_runner_wears_its_dress() -> None:
+    """A rule that the script or anyone may satisfy is never held to the logger's colours."""
+    dressed = {rule.name for rule in RULES if rule.dress is not Dress.NONE}
+
+    assert {rule.name for rule in RULES if rule.speaker is Speaker.SCRIPT} & dressed == set()
+
+
+def test_each_rule_has_one_handler() -> None:
+    """What a rule reads is folded by exactly one of the two folders; frame lines by neither."""
+    runner = set(RunnerLines(Rows()).handlers)
+    script = set(ScriptLines(Rows()).handlers)
+
+    assert runner == {rule.name for rule in RULES if rule.speaker is Speaker.RUNNER}
+    assert script == {rule.name for rule in RULES if rule.speaker is Speaker.SCRIPT}
+
+
+@pytest.mark.parametrize("find", FINDS, ids=lambda find: find.decode()[:40])
+def test_a_find_repeats_nothing(find: bytes) -> None:
+    """Hyperscan was seen to lose matches between expressions that begin with the same repeat."""
+    bare = re.sub(rb"\\.|\[[^\]]*\]", b"x", find)
+
+    assert re.findall(rb"[*+{]|[^)(]\?", bare) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(_PIECES, min_size=1, max_size=40))
+def test_hyperscan_finds_what_re_finds(pieces: list[bytes]) -> None:
+    """Compiled together, the expressions lose nothing and invent nothing: `re` is the witness."""
+    data = b"".join(pieces)
+    expected = {
+        (match.end(1), index)
+        for index, find in enumerate(FINDS)
+        for match in re.finditer(rb"(?=(" + find + rb"))", data)
+    }
+
+    assert set(scanner().scan(data)) == expected
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_reading_takes_time_in_proportion_to_the_line(rule: Rule) -> None:
+    """No line of 16 KiB makes an expression backtrack more than linearly (within a wide margin)."""
+    hostile = [rule.find.replace(b"\\", b"")[:20], *rule.examples]
+    hostile += [piece[: len(piece) // 2] for piece in rule.examples]
+    hostile += [b"a ", b"\\", b'"', b"[", b": ", b"a:a/", b"1"]
+    short, long = 2048, 16 * 1024
+    for piece in hostile:
+        for head in (b"", rule.examples[0][:12], rule.examples[0][:-1]):
+            times = [_time(rule, _grown(head, piece, size)) for size in (short, long)]
+
+            # Quadratic would be 64 times; below a millisecond the clock decides.
+            assert times[1] < 1e-3 or times[1] < 30 * times[0], (piece, times)
+
+
+def _grown(head: bytes, piece: bytes, size: int) -> bytes:
+    """Repeat a piece behind a head up to this size."""
+    return (head + piece * (size // len(piece) + 1))[:size]
+
+
+def _time(rule: Rule, line: bytes) -> float:
+    """Return the shortest of three runs, in seconds."""
+    read = rule.read.search if rule.speaker is Speaker.SCRIPT else rule.read.match
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        read(line)
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def test_a_continuation_is_reported_beside_the_rules() -> None:
+    """The prefix of a continued line is a hit of its own, whatever its text is."""
+    hits = scanner().scan(b"2026-01-01T00:00:00.000000Z 01O+x\n")
+
+    assert hits == [(32, CONTINUATION)]
