@@ -120,6 +120,7 @@ class _Reading(NamedTuple):
     rule: Rule
     match: re.Match[bytes]
     dress: Dress
+    """Found only where it is compared: in a log whose header wears one."""
     line: Line
     evidence: Evidence
 
@@ -225,13 +226,14 @@ class Extractor:
 
     def _read(self, line: Line) -> None:
         """Let the first rule that reads the line have it."""
-        dressed, dress = framing.undress(line.body)
         bare = framing.strip(line.body)
         for index in line.rules:
             rule = RULES[index]
+            dress = Dress.NONE
             if rule.speaker is Speaker.SCRIPT:
                 match = rule.read.search(bare)
             elif rule.speaker is Speaker.RUNNER and self._dressed:
+                dressed, dress = framing.undress(line.body)
                 match = rule.read.match(dressed)
             else:
                 match = rule.read.match(bare)

@@ -332,7 +332,8 @@ class RunnerLines:
         row = self._failing_row(match["image"], match["container"], error, evidence)
         if row is None:
             return None
-        row.policy = row.policy or _words(match["policy"])
+        container = text(match["container"]) if match["container"] else None
+        row.policy = row.policy or self._policy_of(container) or _words(match["policy"])
         self._take_credentials(row)
         row.fail(error, evidence, asked=match["policy"].lower() != b"never")
         self._current = row
@@ -448,9 +449,15 @@ class RunnerLines:
         row = None
         for event, evidence in events:
             row = self._apply_event(event, role, evidence)
-            if container is not None:
-                row.policy = row.policy or self._container_policies.get(container)
+            row.policy = row.policy or self._policy_of(container)
         return row
+
+    def _policy_of(self, container: str | None) -> str | None:
+        """Return the policies announced for a container; of an unknown one, if all are the same."""
+        if container is not None:
+            return self._container_policies.get(container)
+        announced = set(self._container_policies.values())
+        return announced.pop() if len(announced) == 1 else None
 
     def _apply_event(self, event: Match, role: Role | None, evidence: Evidence) -> Row:
         """Fold what a kubelet says of one image."""
