@@ -440,17 +440,6 @@ SCRIPT = (
         source="moby daemon/internal/distribution/pull.go: the familiar form",
     ),
     _rule(
-        "docker.error",
-        rb"Error response from daemon: |pull access denied for |toomanyrequests: "
-        rb"|not found: manifest unknown|no matching manifest for ",
-        rb"(?P<error>(?:Error response from daemon: |pull access denied for |toomanyrequests: "
-        rb"|manifest for |no matching manifest for ).*)$",
-        b"Error response from daemon: manifest for alpine:nope not found: manifest unknown",
-        b"ERROR: pull access denied for nope, repository does not exist or may require 'docker"
-        b" login'",
-        source="moby daemon/internal/distribution/errors.go, docker/cli, compose",
-    ),
-    _rule(
         "compose.pulling",
         rb"\)\.\.\.",
         rb"^Pulling \S+ \((?P<image>[^()\s]+)\)\.\.\.$",
@@ -620,6 +609,18 @@ SCRIPT = (
         rb"^(?P<image>\S+): +resolved +\|\++\|",
         b"docker.io/library/alpine:3:      resolved       |++++++++++++++++++++++++++++++++++++++|",
         source="nerdctl pkg/imgutil/jobs/jobs.go",
+    ),
+    # The last word: a tool above may frame the same message, and knows more of it.
+    _rule(
+        "docker.error",
+        rb"Error response from daemon: |pull access denied for |toomanyrequests: "
+        rb"|not found: manifest unknown|no matching manifest for ",
+        rb"(?P<error>(?:Error response from daemon: |pull access denied for |toomanyrequests: "
+        rb"|manifest for |no matching manifest for ).*)$",
+        b"Error response from daemon: manifest for alpine:nope not found: manifest unknown",
+        b"ERROR: pull access denied for nope, repository does not exist or may require 'docker"
+        b" login'",
+        source="moby daemon/internal/distribution/errors.go, docker/cli, compose",
     ),
 )
 
