@@ -5,6 +5,7 @@
     watch     progress on a terminal, plain lines elsewhere
     pages     rows as tables and JSON lines
     output    stdout, or a file that appears when it is complete
+    nightly   `logminer harvest`
     logs      `logminer extract`
     demo      the whole product without an account
 
@@ -17,8 +18,14 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    from logminer.cli.app import app  # noqa: PLC0415 -- `import logminer.cli` must stay cheap
+    import io  # noqa: PLC0415 -- `import logminer.cli` must stay cheap
+    import sys  # noqa: PLC0415
 
+    from logminer.cli.app import app  # noqa: PLC0415
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What a terminal's encoding lacks, or a file's name that is no text, ends no answer.
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -20,11 +19,12 @@ app = typer.Typer(
     ),
     epilog=(
         "Exit codes: 0 complete, 1 failed, 2 usage or configuration, 3 partial, 4 not authorised,"
-        " 75 locked or out of budget, 130 interrupted."
+        " 75 locked or out of budget (try again), 130 interrupted."
         " Results go to stdout, everything else to stderr."
     ),
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # frames cost half of the start-up and two thirds of the width
     pretty_exceptions_enable=False,
 )
 
@@ -34,6 +34,7 @@ StoreOption = Annotated[
         "--store",
         "-s",
         envvar="LOGMINER_STORE",
+        metavar="DIR",
         help="Directory of the store.",
         show_default=False,
     ),
@@ -72,7 +73,13 @@ def _version(*, asked: bool) -> None:
 def _root(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=lambda asked: _version(asked=asked), is_eager=True)
+        bool,
+        typer.Option(
+            "--version",
+            callback=lambda asked: _version(asked=asked),
+            is_eager=True,
+            help="Print the version and exit.",
+        ),
     ] = False,
 ) -> None:
     pass
@@ -81,23 +88,26 @@ def _root(
 @app.command()
 def demo(
     store: Annotated[
-        Path, typer.Option("--store", "-s", help="Directory that the demo fills anew.")
+        Path,
+        typer.Option("--store", "-s", metavar="DIR", help="Directory that the demo fills anew."),
     ] = Path("logminer-demo"),
     *,
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the simulated GitLab up until Ctrl-C.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Another seed is another company.")] = 1,
+    seed: Annotated[
+        int, typer.Option(metavar="NUMBER", help="Another seed is another company.")
+    ] = 1,
 ) -> None:
     """See the whole product at work, without an account.
 
     Starts a simulated GitLab on this machine with a company's last two quarters in it, harvests it
     over HTTP into a store, and prints the report on last quarter. Takes a few seconds.
     """
-    from logminer.cli.demo import run  # noqa: PLC0415 -- heavy
-
     with exit_codes():
-        run(store, keep=keep, seed=seed)
+        from logminer.cli.demo import run  # noqa: PLC0415 -- heavy
+
+        raise typer.Exit(run(store, keep=keep, seed=seed))
 
 
 @app.command()
@@ -105,11 +115,21 @@ def harvest(  # noqa: PLR0913 -- one for each flag
     store: StoreOption,
     project: Annotated[
         list[str] | None,
-        typer.Option("--project", "-p", help="Project, by id or full path; may be repeated."),
+        typer.Option(
+            "--project",
+            "-p",
+            metavar="PROJECT",
+            help="Project, by id or full path; may be repeated.",
+        ),
     ] = None,
     group: Annotated[
         list[str] | None,
-        typer.Option("--group", "-g", help="Group with its subgroups, by id or full path."),
+        typer.Option(
+            "--group",
+            "-g",
+            metavar="GROUP",
+            help="Group with its subgroups, by id or full path; may be repeated.",
+        ),
     ] = None,
     *,
     everything: Annotated[
@@ -123,31 +143,43 @@ def harvest(  # noqa: PLR0913 -- one for each flag
     ] = True,
     since: Annotated[
         str | None,
-        typer.Option(help="Only jobs created from here on: 2026-07-01, RFC 3339, or 7d (UTC)."),
+        typer.Option(
+            metavar="TIME",
+            help="Only jobs created from here on: 2026-07-01, RFC 3339, or 7d: 7 days ago (UTC).",
+        ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option(help="Only jobs created before this moment, same forms.")
+        str | None,
+        typer.Option(metavar="TIME", help="Only jobs created before this moment, same forms."),
     ] = None,
     url: Annotated[
         str | None,
         typer.Option(
+            metavar="URL",
             help="The GitLab server; else GITLAB_URL, else python-gitlab's configuration file.",
         ),
     ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
+            metavar="FILE",
             help="File with the access token (scope read_api); else GITLAB_TOKEN, else"
-            " python-gitlab's configuration file."
+            " python-gitlab's configuration file.",
         ),
     ] = None,
     ca_bundle: Annotated[
-        Path | None, typer.Option(help="Certificates to trust, for a private root.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Certificates to trust, for a private root."),
     ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Job logs read at a time.")] = 32,
+    concurrency: Annotated[
+        int, typer.Option(metavar="NUMBER", min=1, max=256, help="Job logs read at a time.")
+    ] = 32,
     rps: Annotated[
         float | None,
-        typer.Option(help="Most requests a second, 0.5 for one in two; none: the server's limits."),
+        typer.Option(
+            metavar="NUMBER",
+            help="Most requests a second, 0.5 for one in two seconds; else as the server allows.",
+        ),
     ] = None,
 ) -> None:
     """Read what is new on a GitLab server into a store.
@@ -158,65 +190,30 @@ def harvest(  # noqa: PLR0913 -- one for each flag
 
     Needs an access token with the scope read_api that may read the projects' jobs (role Reporter).
     """
-    import datetime as dt  # noqa: PLC0415 -- only where a command runs
-
     with exit_codes():
-        from logminer.cli.watch import summarise, watch  # noqa: PLC0415 -- heavy
-        from logminer.gitlab import default_scope, discover, resolve  # noqa: PLC0415 -- heavy
-        from logminer.harvest import Options  # noqa: PLC0415 -- heavy
-        from logminer.harvest import harvest as run  # noqa: PLC0415 -- heavy
-        from logminer.period import parse_moment  # noqa: PLC0415 -- heavy
-        from logminer.store import Store  # noqa: PLC0415 -- heavy
+        from logminer.cli.nightly import run  # noqa: PLC0415 -- heavy
 
-        began = time.monotonic()
-        now = dt.datetime.now(dt.UTC)
-        options = Options(
-            since=parse_moment(since, now=now) if since else None,
-            until=parse_moment(until, now=now) if until else None,
+        code = run(
+            store,
+            projects=project or (),
+            groups=group or (),
+            everything=everything,
+            archived=archived,
+            since=since,
+            until=until,
+            url=url,
+            token_file=token_file,
+            ca_bundle=ca_bundle,
             concurrency=concurrency,
             rps=rps,
         )
-        settings = resolve(
-            url=url,
-            token=_token(token_file),
-            ca_bundle=str(ca_bundle) if ca_bundle else None,
-        )
-        scope = default_scope()
-        if project or group or everything:
-            projects = discover(
-                settings,
-                projects=project or (),
-                groups=group or (),
-                everything=everything,
-                archived=archived,
-            )
-        else:
-            projects = discover(
-                settings, projects=scope.projects, groups=scope.groups, archived=archived
-            )
-        target = Store.create(store)
-        with watch() as progress:
-            tally = run(target, settings, projects, options=options, progress=progress)
-        summarise(tally, store=str(store), seconds=time.monotonic() - began)
-        raise typer.Exit(tally.exit_code)
-
-
-def _token(path: Path | None) -> str | None:
-    """Return the token that stands in a file."""
-    from logminer.errors import UsageError  # noqa: PLC0415 -- only where a command runs
-
-    if path is None:
-        return None
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the token from {path}: name a text file") from error
+        raise typer.Exit(code)
 
 
 @app.command()
 def extract(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Job logs; - is standard input.")
+        list[str], typer.Argument(metavar="FILE", help="Job logs; - is standard input.")
     ],
     format: Annotated[  # noqa: A002 -- the flag's word
         UseFormat, typer.Option("--format", "-f", help="table for people, jsonl for programs.")
@@ -227,9 +224,9 @@ def extract(
     With --format jsonl each use is one JSON object on one line: file, and the columns of the groups
     trace, use, image and evidence (see logminer schema).
     """
-    from logminer.cli.logs import run  # noqa: PLC0415 -- heavy
-
     with exit_codes():
+        from logminer.cli.logs import run  # noqa: PLC0415 -- heavy
+
         raise typer.Exit(run(files, jsonl=format is UseFormat.JSONL))
 
 
@@ -241,6 +238,7 @@ def report(
         typer.Option(
             "--period",
             "-p",
+            metavar="PERIOD",
             help="last-quarter, this-month, 2026-Q3, 2026-07, 30d, 2026-07-01..2026-10-01, … (UTC)",
         ),
     ] = "last-quarter",
@@ -248,12 +246,14 @@ def report(
         ReportFormat, typer.Option("--format", "-f", help="table, csv or json.")
     ] = ReportFormat.TABLE,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file, not to stdout.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to stdout."),
     ] = None,
 ) -> None:
-    """Answer what our CI pulled in a period, compared with the one before.
+    """Answer what our CI pulled in a period.
 
-    Coverage comes first, so that nobody takes a partial answer for a whole one.
+    Beside each figure stands the one of the period before. Coverage comes first, so that nobody
+    takes a partial answer for a whole one.
     """
     with exit_codes():
         from logminer.cli.output import opened  # noqa: PLC0415 -- only where a command runs
@@ -275,16 +275,12 @@ def schema(
         SchemaFormat, typer.Option("--format", "-f", help="table for people, json for programs.")
     ] = SchemaFormat.TABLE,
 ) -> None:
-    """Print the data dictionary: every column of images and jobs, and what it means."""
+    """Print every column of images and jobs, and what it means."""
     with exit_codes():
-        import dataclasses  # noqa: PLC0415 -- only where a command runs
-        import json  # noqa: PLC0415
-
-        from logminer.cli.pages import dictionary_table  # noqa: PLC0415 -- heavy
+        from logminer.cli.pages import dictionary_json, dictionary_table  # noqa: PLC0415 -- heavy
         from logminer.store.schema import data_dictionary  # noqa: PLC0415 -- heavy
 
         if format is SchemaFormat.JSON:
-            entries = [dataclasses.asdict(entry) for entry in data_dictionary()]
-            print(json.dumps(entries, indent=2, ensure_ascii=False))
+            print(dictionary_json(data_dictionary()))
         else:
             dictionary_table(data_dictionary())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +26,8 @@ _STDIN: Final = "-"
 
 
 def run(names: Sequence[str], *, jsonl: bool) -> int:
-    """Print the image uses of each log; returns 0, 3 if some were no logs, 1 if all were."""
-    found: list[tuple[str, ImageUse]] = []
+    """Print the image uses of each log; returns 0, 3 if some were no logs, 1 if none was one."""
+    found: list[tuple[str, tuple[ImageUse, ...]]] = []
     good = 0
     for name in names:
         extraction = _extracted(name)
@@ -36,11 +38,11 @@ def run(names: Sequence[str], *, jsonl: bool) -> int:
             for line in use_lines(name, extraction):
                 print(line)
         else:
-            found += [(name, use) for use in extraction.uses]
-            if not extraction.uses:
-                complain(f"{name}: a job log that names no image{_executor(extraction)}")
-    if found:
-        use_table(found, files=len(names) > 1)
+            found.append((name, extraction.uses))
+        if not extraction.uses:
+            complain(f"{name}: a job log that names no image{_executor(extraction)}")
+    if any(uses for _, uses in found):
+        use_table([(name, uses) for name, uses in found if uses], headed=len(names) > 1)
     if good == len(names):
         return 0
     return 3 if good else 1
@@ -59,10 +61,12 @@ def _extracted(name: str) -> Extraction | None:
     extraction = extractor.finish()
     summary = extraction.summary
     if not summary.bytes:
-        complain(f"{name}: empty; save the log with `curl …/jobs/ID/trace` or from the job's page")
+        complain(
+            f"{name}: empty; save the log again, from the job's page or the API (jobs/ID/trace)"
+        )
         return None
     if summary.runner_version is None and not extraction.uses:
-        complain(f"{name}: no GitLab job log: no line of a runner and no image stands in it")
+        complain(f"{name}: no GitLab job log: neither a runner's line nor an image stands in it")
         return None
     if summary.truncated:
         complain(f"{name}: cut by the runner's size limit; images may be missing")
@@ -73,6 +77,8 @@ def _extracted(name: str) -> Extraction | None:
 def _opened(name: str) -> Iterator[BinaryIO]:
     """Open a file, or standard input, which is not ours to close."""
     if name == _STDIN:
+        if sys.stdin is None:  # closed by whoever started us
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         yield sys.stdin.buffer
     else:
         with Path(name).open("rb") as file:

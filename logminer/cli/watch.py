@@ -6,9 +6,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, Self
 
-from logminer.cli.talk import say
+from logminer.cli.talk import counted, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from rich.progress import Progress as Bars
@@ -19,6 +20,20 @@ if TYPE_CHECKING:
 
 _EVERY: Final = 30.0
 """Seconds between two lines in a log that somebody may have to read."""
+
+_FEW: Final = 5
+"""Names or failures that a summary shows of what may be thousands."""
+
+_STATES: Final = {
+    "ok": "read",
+    "empty": "empty",
+    "erased": "erased",
+    "missing": "missing (404)",
+    "forbidden": "forbidden (403)",
+    "failed": "could not be fetched",
+    "not_started": "never started",
+}
+"""States of a trace in the words of the report's coverage."""
 
 
 def watch() -> TerminalProgress | PlainProgress:
@@ -131,32 +146,52 @@ class PlainProgress:
 
 def summarise(tally: Tally, *, store: str, seconds: float) -> None:
     """Say what a run has done, and what it could not do."""
-    read = ", ".join(f"{count:,} {state}" for state, count in tally.traces.most_common())
     say(
-        f"{tally.projects_listed:,} projects listed, {tally.jobs_done:,} jobs harvested"
-        f"{f' ({read})' if read else ''}, {tally.images:,} images found"
+        f"{counted(tally.projects_listed, 'project')} listed,"
+        f" {counted(tally.jobs_done, 'job')} harvested, {counted(tally.images, 'image use')} found"
     )
+    if tally.traces:
+        say("logs: " + ", ".join(f"{n:,} {_STATES[s]}" for s, n in tally.traces.most_common()))
     say(
-        f"{tally.requests:,} requests, {tally.received / 1e6:,.1f} MB received,"
-        f" {tally.days:,} days written to {store}, {seconds:,.1f} s"
+        f"{counted(tally.requests, 'request')}, {tally.received / 1e6:,.1f} MB received,"
+        f" {counted(tally.days, 'day')} written to {store}, {seconds:,.1f} s"
     )
     if tally.jobs_open or tally.jobs_waiting:
         say(
-            f"{tally.jobs_open:,} jobs have not ended yet, {tally.jobs_waiting:,} logs may still"
-            " grow: the next harvest looks at them again"
+            f"to look at again by the next harvest: {counted(tally.jobs_open, 'job')} not ended,"
+            f" {counted(tally.jobs_waiting, 'log')} that may still grow"
         )
     if tally.not_understood:
-        say(f"{tally.not_understood:,} logs have a preamble that no known runner prints")
+        say(f"not understood: {counted(tally.not_understood, 'log')} of no known runner")
     if tally.without_image:
         say(
-            f"{tally.without_image:,} docker or kubernetes logs name no image:"
+            f"no image in {counted(tally.without_image, 'log')} of docker or kubernetes:"
             " try `logminer extract` on one and report the wording"
         )
-    for line in tally.skipped_projects:
-        say(f"skipped: {line}")
-    for line in tally.failures:
+    for reason, paths in _by_reason(tally.skipped_projects).items():
+        say(f"skipped, {reason}: {_few(paths)}")
+    for line in tally.failures[:_FEW]:
         say(f"failed: {line}")
     if tally.failures:
-        say("What failed stays queued: harvest again.")
+        more = len(tally.failures) - _FEW
+        say(
+            (f"failed: {more:,} more. " if more > 0 else "")
+            + "What failed stays queued: harvest again."
+        )
     if tally.interrupted:
         say("Interrupted; everything read so far is kept. Harvest again to go on.")
+
+
+def _by_reason(skipped: Sequence[str]) -> dict[str, list[str]]:
+    """Return the paths of skipped projects by the reason that follows them."""
+    groups: dict[str, list[str]] = {}
+    for line in skipped:
+        path, _, reason = line.rpartition(": ")
+        groups.setdefault(reason, []).append(path)
+    return groups
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = len(names) - _FEW
+    return ", ".join(names[:_FEW]) + (f" and {more:,} more" if more > 0 else "")

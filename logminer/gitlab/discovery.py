@@ -97,7 +97,10 @@ def discover(  # noqa: PLR0913 -- the last three have defaults that only tests r
                 if archived or not project.archived:
                     found[project.id] = project
         except RetryableError as error:
-            raise ServerError(f"{settings.instance} cannot be reached. {error}") from error
+            raise ServerError(
+                f"{settings.instance} cannot be reached. {error} "
+                "Check the URL and the network, or try again later."
+            ) from error
         except UnexpectedAnswerError as error:
             raise NotGitLabError(str(error)) from error
     return [found[number] for number in sorted(found)]

@@ -7,6 +7,7 @@ no request of their own.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from logminer.harvest.rules import OVERLAP, covers, earlier, wanted
@@ -48,22 +49,35 @@ class Lister:
         """
         listing = self._ledger.listing(project)
         open_before = {job.id: job.pipeline_id for job in self._ledger.open_jobs(project.id)}
-        if listing.ceiling is not None:
+        began = None
+        if listing.cursor is not None:
             # A run was cut off: finish its pages first, what came since lies above its ceiling.
-            await self._page(project, listing, cursor=listing.cursor)
+            began = await self._page(project, listing, began, look_again=bool(open_before))
             listing = self._ledger.listing(project)
-        began = await self._page(project, listing, cursor=None)
-        await self._recheck(project, listing, open_before, began)
+        began = await self._page(project, listing, began, look_again=bool(open_before))
+        if open_before:
+            await self._recheck(project, listing, open_before, began)
 
     async def _page(
-        self, project: Project, listing: Listing, *, cursor: str | None
+        self,
+        project: Project,
+        listing: Listing,
+        began: dt.datetime | None,
+        *,
+        look_again: bool,
     ) -> dt.datetime | None:
-        """Page downward to the watermark or to `since`; returns the server's time at the start."""
+        """Page downward to the watermark or to `since`; returns the server's time at the start.
+
+        `look_again` says that jobs are open which no page will show: they are not checked yet.
+        A last page that changes nothing is not stored: most projects have nothing new.
+        """
         client, ledger = self._client, self._ledger
-        resumed = cursor is not None
         floor = listing.watermark if covers(listing.since, self._since) else None
-        ceiling = listing.ceiling if resumed else None
-        began = None
+        first = listing.watermark is None
+        reached = self._since if first else earlier(listing.since, self._since)
+        cursor = listing.cursor
+        ceiling = listing.ceiling if cursor is not None else None
+        stored = listing
         while True:
             page = await client.jobs_page(project, cursor=cursor)
             began = began or page.server_time
@@ -72,8 +86,7 @@ class Lister:
             new = [job for job in jobs if floor is None or job.id > floor]
             if ceiling is None and jobs:
                 # The newest job in the period: what is newer than the period is still to be listed.
-                ceiling = jobs[0].id
-                ledger.begin_listing(project.id, ceiling=max(ceiling, listing.watermark or 0))
+                ceiling = max(jobs[0].id, listing.watermark or 0)
             last = (
                 page.next_cursor is None
                 or any(floor is not None and job.id <= floor for job in page.jobs)
@@ -82,16 +95,17 @@ class Lister:
                 )
             )
             cursor = None if last else page.next_cursor
-            if ceiling is not None:
-                ledger.store_page(project.id, new, cursor=cursor)
+            known = stored if look_again or began is None else replace(stored, checked_at=began)
+            if ceiling is not None and last:
+                known = replace(known, watermark=ceiling, ceiling=None, cursor=None, since=reached)
+            elif ceiling is not None:
+                known = replace(known, ceiling=ceiling, cursor=cursor)
+            if new or known != stored:
+                ledger.store_page(project.id, new, known)
+                stored = known
             self._tally.jobs_listed += len(new)
             if last:
-                break
-        if ceiling is not None:
-            first = listing.watermark is None
-            reached = self._since if first else earlier(listing.since, self._since)
-            ledger.finish_listing(project.id, since=reached)
-        return began
+                return began
 
     async def _recheck(
         self,
@@ -102,7 +116,7 @@ class Lister:
     ) -> None:
         """Look at the open jobs of the pipelines that changed since the last look."""
         changed: set[int] = set()
-        if open_before and listing.checked_at is not None and began is not None:
+        if listing.checked_at is not None and began is not None:
             pipelines = set(open_before.values())
             async for pipeline in self._client.changed_pipelines(
                 project.id, since=listing.checked_at - OVERLAP, until=began + OVERLAP

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import logging
 import signal
 import threading
 import time
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from logminer.harvest.progress import Progress
     from logminer.model import TraceSummary
     from logminer.store import Store
+
+_LOG = logging.getLogger(__name__)
 
 _LISTERS: Final = 8
 """Projects listed at a time: the list has a limit of its own, and each row costs the server."""
@@ -223,6 +226,11 @@ class _Run:
         except LogminerError as error:
             self._failed(f"job {job.id} of {job.project_path}: {error}")
             return None
+        except Exception as error:  # noqa: BLE001 -- see below
+            # A fault of ours: it must not cost the other jobs their night. This one stays queued.
+            _LOG.exception("job %d", job.id)
+            self._failed(f"job {job.id} of {job.project_path}: internal error, {error!r}")
+            return None
         self._failures_in_a_row = 0
         self._count(harvested)
         return harvested
@@ -337,15 +345,20 @@ async def _gather(work: Iterable[Coroutine[None, None, None]]) -> None:
 
 @contextlib.contextmanager
 def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the run in good order; off the main thread they are not ours."""
+    """Let SIGINT and SIGTERM end the run in good order, and then what they ended before.
+
+    Off the main thread they are not ours.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
         loop.add_signal_handler(number, stop.set)
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)

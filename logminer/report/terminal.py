@@ -47,7 +47,7 @@ _COVERAGE = (
     ("jobs", "jobs harvested"),
     ("read", "log read"),
     ("not_understood", "- preamble not understood"),
-    ("without_image", "- understood, no image found"),
+    ("without_image", "- docker or kubernetes, no image"),
     ("truncated", "- log truncated"),
     ("prepare_only", "- only the preparation read"),
     ("not_started", "never started"),

@@ -154,6 +154,8 @@ class Store:
 
     def _lay_out(self) -> None:
         """Make the directories and, last of all, the marker: without it there is no store."""
+        if self.path.exists() and not self.path.is_dir():
+            raise NotAStoreError(f"{self.path} is no directory: name a new or an empty one")
         aside = self.path / "state" / "tmp" / _MARKER.name
         self.path.mkdir(parents=True, exist_ok=True)
         # What a creation that was killed leaves behind is no reason to refuse.

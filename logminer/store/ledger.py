@@ -11,7 +11,9 @@ little else (about 20 bytes), because a ledger may hold ten million of them; as 
 the id is the key of the table's own b-tree, so a second index, which WITHOUT ROWID saves for other
 keys, does not exist here.
 
-Every public method is one transaction. Durability: the rollback journal with `synchronous=EXTRA`,
+Every public method that has something to write is one transaction, the others are none: each costs
+a few flushes of the disk, and an ordinary night asks thousands of projects that have nothing new.
+Durability: the rollback journal with `synchronous=EXTRA`,
 which also flushes the directory after each commit, so that neither kill -9 nor a power cut takes
 back what was committed. Not WAL: it gains concurrent readers, which one writer and an occasional
 `logminer status` do not need, and costs what a store does need: a ledger at rest is one file that
@@ -105,7 +107,7 @@ class Listing:
     ceiling: int | None = None
     """The newest job id when the unfinished listing began; None if none is unfinished."""
     cursor: str | None = None
-    """Where the unfinished listing goes on; None at its beginning."""
+    """Where the unfinished listing goes on; None if none is unfinished."""
     since: dt.datetime | None = None
     """`created_at` of the oldest jobs that are completely covered; None means everything."""
     checked_at: dt.datetime | None = None
@@ -306,53 +308,43 @@ class Ledger(LedgerView):
 
     def listing(self, project: Project) -> Listing:
         """Return how far a project was listed; learn its path, which a rename may have changed."""
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO project (id, path) VALUES (?, ?)"
-                " ON CONFLICT (id) DO UPDATE SET path = excluded.path",
-                (project.id, project.path),
-            )
-            row = connection.execute(
-                "SELECT watermark, ceiling, cursor, since, checked_at FROM project WHERE id = ?",
-                (project.id,),
-            ).fetchone()
-        return _listing(row)
+        rows = self._rows(
+            "SELECT path, watermark, ceiling, cursor, since, checked_at FROM project WHERE id = ?",
+            (project.id,),
+        )
+        path, *listing = rows[0] if rows else (None,) * 6
+        if path != project.path:
+            with self._transaction() as connection:
+                connection.execute(
+                    "INSERT INTO project (id, path) VALUES (?, ?)"
+                    " ON CONFLICT (id) DO UPDATE SET path = excluded.path",
+                    (project.id, project.path),
+                )
+        return _listing(tuple(listing))
 
-    def begin_listing(self, project_id: int, *, ceiling: int) -> None:
-        """Remember the newest job id before the first page is asked for."""
-        with self._transaction() as connection:
-            _change(
-                connection,
-                "UPDATE project SET ceiling = ?, cursor = NULL WHERE id = ?",
-                (ceiling, project_id),
-            )
-
-    def store_page(self, project_id: int, jobs: Iterable[Job], *, cursor: str | None) -> None:
-        """Keep one page of jobs, together with where the next one begins.
+    def store_page(self, project_id: int, jobs: Iterable[Job], listing: Listing) -> None:
+        """Keep one page of jobs, together with how far the listing has come by it.
 
         Final jobs are queued, the others are open; a job that is done stays done.
-        Raises ValueError where no listing was begun.
+        `listing` replaces what is known: with the ceiling, and the cursor of the next page, while
+        pages are left; with the ceiling as the new watermark, and neither of them, when this page
+        was the last one.
+        Raises ValueError for a project that `listing` was never asked about.
         """
         with self._transaction() as connection:
             _know(connection, project_id, jobs)
             _change(
                 connection,
-                "UPDATE project SET cursor = ? WHERE id = ? AND ceiling IS NOT NULL",
-                (cursor, project_id),
-            )
-
-    def finish_listing(self, project_id: int, *, since: dt.datetime | None) -> None:
-        """Raise the watermark to the ceiling: every page is stored.
-
-        `since` is the oldest `created_at` now completely covered; None means everything.
-        Raises ValueError where no listing was begun.
-        """
-        with self._transaction() as connection:
-            _change(
-                connection,
-                "UPDATE project SET watermark = ceiling, ceiling = NULL, cursor = NULL, since = ?"
-                " WHERE id = ? AND ceiling IS NOT NULL",
-                (encode_time(since), project_id),
+                "UPDATE project SET watermark = ?, ceiling = ?, cursor = ?, since = ?,"
+                " checked_at = ? WHERE id = ?",
+                (
+                    listing.watermark,
+                    listing.ceiling,
+                    listing.cursor,
+                    encode_time(listing.since),
+                    encode_time(listing.checked_at),
+                    project_id,
+                ),
             )
 
     def settle(
@@ -441,9 +433,9 @@ def _know(connection: sqlite3.Connection, project_id: int, jobs: Iterable[Job]) 
 
 
 def _change(connection: sqlite3.Connection, sql: str, parameters: tuple[object, ...]) -> None:
-    """Change the row of one project; that it exists and fits is the caller's duty."""
+    """Change the row of one project; that it exists is the caller's duty."""
     if connection.execute(sql, parameters).rowcount != 1:
-        raise ValueError("call listing, then begin_listing, before anything else of a project")
+        raise ValueError("call listing before anything else of a project")
 
 
 def _listing(row: _Values) -> Listing:

@@ -103,29 +103,29 @@ def _collect(ledger: Ledger, day: dt.date) -> tuple[list[int], dict[Table, pa.Ta
 
 
 def _table(rows: list[Row], schema: pa.Schema) -> pa.Table:
-    """Return rows as columns: what `Table.from_pylist` does, in a third of its time."""
-    columns = [pa.array([row[field.name] for row in rows], field.type) for field in schema]
-    return pa.Table.from_arrays(columns, schema=schema)
+    """Return rows as columns, all in one conversion; `Table.from_pylist` has one for each."""
+    records = pa.array(rows, pa.struct(list(schema)))
+    return pa.Table.from_arrays(records.flatten(), schema=schema)
 
 
 def _replace(path: Path, table: Table, job_ids: list[int], rows: pa.Table, *, aside: Path) -> None:
     """Replace one day's file by one in which these jobs have these rows and no others."""
-    old = _read(path, table)
-    kept = old.filter(pc.invert(pc.is_in(old["job_id"], pa.array(job_ids, pa.int64()))))
-    merged = pa.concat_tables([kept, rows]).sort_by(_KEYS[table])
+    if path.exists():
+        old = _read(path, table)
+        kept = old.filter(pc.invert(pc.is_in(old["job_id"], pa.array(job_ids, pa.int64()))))
+        # Outcomes come in the order of the key: only between old rows have they to be put.
+        rows = pa.concat_tables([kept, rows]).sort_by(_KEYS[table])
     with writable(path):
-        if merged.num_rows:
+        if rows.num_rows:
             with replacing(path, aside=aside) as name:
-                _write(merged, name)
+                _write(rows, name)
         else:
             remove(path)
 
 
 def _read(path: Path, table: Table) -> pa.Table:
-    """Return the rows of one file, none if there is no such file."""
+    """Return the rows of one file."""
     expected = file_schema(table)
-    if not path.exists():
-        return expected.empty_table()
     # One file by itself: read as part of a dataset it would gain the partition's column.
     with readable(path), pq.ParquetFile(path) as file:
         version = (file.schema_arrow.metadata or {}).get(b"schema_version")

@@ -12,6 +12,7 @@ itself everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import pyarrow as pa
@@ -473,11 +474,13 @@ def jobs_schema() -> pa.Schema:
     return schema("jobs")
 
 
+@cache
 def schema(table: Table) -> pa.Schema:
     """Return what readers of a table see, with `schema_version` in the metadata."""
     return _schema(_COLUMNS[table])
 
 
+@cache
 def file_schema(table: Table) -> pa.Schema:
     """Return what one file of a table holds: every column but the partition."""
     return _schema(tuple(column for column in _COLUMNS[table] if column.name != PARTITION))

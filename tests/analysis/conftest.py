@@ -37,6 +37,7 @@ _SCHEMAS = {
     "jobs": pa.schema(
         [
             *_JOB,
+            ("executor", pa.string()),
             ("trace_state", pa.string()),
             ("recognised", pa.bool_()),
             ("truncated", pa.bool_()),
@@ -55,6 +56,7 @@ _DEFAULTS: dict[str, dict[str, object]] = {
         "error_kind": None,
     },
     "jobs": {
+        "executor": "docker",
         "trace_state": "ok",
         "recognised": True,
         "truncated": False,

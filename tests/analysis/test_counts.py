@@ -51,6 +51,7 @@ job_rows = st.lists(
     st.fixed_dictionaries(
         {
             **job,
+            "executor": st.none() | st.sampled_from(["docker", "kubernetes", "shell"]),
             "trace_state": st.sampled_from([state.value for state in TraceState]),
             "recognised": st.none() | st.booleans(),
             "truncated": st.none() | st.booleans(),
@@ -185,7 +186,12 @@ def test_coverage_counts_what_loops_count(
         "read": len(read),
         **{state.value: states[state.value] for state in TraceState if state != TraceState.OK},
         "not_understood": sum(row["recognised"] is False for row in read),
-        "without_image": sum(row["recognised"] is True and not row["images"] for row in read),
+        "without_image": sum(
+            row["recognised"] is True
+            and not row["images"]
+            and row["executor"] in {"docker", "kubernetes"}
+            for row in read
+        ),
         "truncated": sum(row["truncated"] is True for row in read),
         "prepare_only": sum(row["depth"] == "prepare" for row in read),
     }

@@ -83,6 +83,23 @@ def test_coverage_counts_every_state_once(jobs: MakeFrame) -> None:
     assert_frame_equal(expected, analysis.coverage(frame))
 
 
+@pytest.mark.parametrize(
+    ("executor", "counted"),
+    [
+        *(
+            (name, 1)
+            for name in ("docker", "docker+machine", "docker-autoscaler", "docker-windows")
+        ),
+        *(("kubernetes", 1), ("shell", 0), ("ssh", 0), ("instance", 0), ("custom", 0), (None, 0)),
+    ],
+)
+def test_only_containers_miss_an_image(executor: str | None, counted: int, jobs: MakeFrame) -> None:
+    """A job without an image is remarkable only where its executor always names one."""
+    frame = jobs({"executor": executor, "images": 0}, {"executor": executor})
+
+    assert analysis.coverage(frame)["without_image"].tolist() == [counted]
+
+
 def test_totals_count_pairs_of_registry_and_repository(images: MakeFrame) -> None:
     """A repository is one in its registry, and only a pull makes it count."""
     frame = images(

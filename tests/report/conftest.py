@@ -53,6 +53,7 @@ _SCHEMAS = {
     "jobs": pa.schema(
         [
             *_JOB,
+            ("executor", pa.string()),
             ("trace_state", pa.string()),
             ("recognised", pa.bool_()),
             ("truncated", pa.bool_()),
@@ -101,7 +102,13 @@ def store(tmp_path: Path) -> Source:
         }
         for number, moment in enumerate(moments, 1)
     ]
-    log = {"trace_state": "ok", "recognised": True, "truncated": False, "depth": "full"}
+    log = {
+        "executor": "docker",
+        "trace_state": "ok",
+        "recognised": True,
+        "truncated": False,
+        "depth": "full",
+    }
     alpine = {"registry": "docker.io", "repository": "library/alpine"}
     return _Rows(
         tmp_path,

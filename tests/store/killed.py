@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from logminer.model import Project
 from logminer.store.codec import decode_harvested
 from logminer.store.dataset import Store
-from logminer.store.ledger import Ledger
+from logminer.store.ledger import Ledger, Listing
 from logminer.store.publishing import publish
 
 if TYPE_CHECKING:
@@ -40,10 +40,12 @@ def harvest(directory: Path, outcomes: Path) -> None:
     project = Project(id=given[0].job.project_id, path=given[0].job.project_path)
     store = Store.create(directory)
     with Ledger.open(store.ledger_path("gitlab.example.com")) as ledger:
-        if ledger.listing(project).watermark is None:
-            ledger.begin_listing(project.id, ceiling=max(by_id))
-            ledger.store_page(project.id, [each.job for each in given], cursor=None)
-            ledger.finish_listing(project.id, since=None)
+        listing = ledger.listing(project)
+        if listing.watermark is None:
+            jobs, last = [each.job for each in given], Listing(watermark=max(by_id))
+            if listing.cursor is None:
+                ledger.store_page(project.id, jobs[1:], Listing(ceiling=max(by_id), cursor="2"))
+            ledger.store_page(project.id, jobs[:1], last)
         while jobs := ledger.take(2):
             ledger.commit([by_id[job.id] for job in jobs])
         publish(store, ledger)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import signal
 import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -66,42 +70,55 @@ class TestListing:
         """Ceiling and cursor outlive the process."""
         with Ledger.open(path) as ledger:
             ledger.listing(project)
-            ledger.begin_listing(project.id, ceiling=90)
-            ledger.store_page(project.id, [], cursor="page 2")
+            ledger.store_page(project.id, [], Listing(ceiling=90, cursor="page 2"))
         with Ledger.open(path) as ledger:
             actual = ledger.listing(project)
 
         assert Listing(ceiling=90, cursor="page 2") == actual
 
     def test_finished(self, ledger: Ledger, project: Project) -> None:
-        """The watermark becomes the ceiling only when every page is stored."""
-        ledger.begin_listing(project.id, ceiling=90)
-        ledger.store_page(project.id, [], cursor=None)
-        ledger.finish_listing(project.id, since=NOON)
+        """The last page raises the watermark and leaves neither ceiling nor cursor."""
+        ledger.store_page(project.id, [], Listing(ceiling=90, cursor="page 2"))
+        finished = Listing(watermark=90, since=NOON, checked_at=NOON)
+        ledger.store_page(project.id, [], finished)
 
-        assert Listing(watermark=90, since=NOON) == ledger.listing(project)
+        assert finished == ledger.listing(project)
 
-    def test_finished_without_beginning(self, ledger: Ledger, project: Project) -> None:
-        """A listing that was never begun cannot raise the watermark to nothing."""
-        with pytest.raises(ValueError, match="call listing, then begin_listing"):
-            ledger.finish_listing(project.id, since=None)
-
-        assert Listing() == ledger.listing(project)
-
-    @pytest.mark.parametrize("project_id", [7, 8])
-    def test_page_without_beginning(
-        self, ledger: Ledger, make_job: Callable[..., Job], project_id: int
-    ) -> None:
-        """A page of no listing is a mistake, and leaves nothing behind."""
-        with pytest.raises(ValueError, match="call listing, then begin_listing"):
-            ledger.store_page(project_id, [make_job(1)], cursor=None)
+    def test_page_of_an_unknown_project(self, ledger: Ledger, make_job: Callable[..., Job]) -> None:
+        """A page of a project never asked about is a mistake, and leaves nothing behind."""
+        with pytest.raises(ValueError, match="call listing before anything else"):
+            ledger.store_page(8, [make_job(1)], Listing(watermark=1))
 
         assert states(ledger.path) == {}
 
+    def test_page_is_one_transaction(
+        self, ledger: Ledger, project: Project, make_job: Callable[..., Job]
+    ) -> None:
+        """A page that fails at its last job leaves neither a job nor its cursor."""
+        broken = make_job(2, name={"not", "text"})
+        with pytest.raises(TypeError):
+            ledger.store_page(
+                project.id, [make_job(1), broken], Listing(ceiling=90, cursor="page 2")
+            )
+
+        assert states(ledger.path) == {}
+        assert Listing() == ledger.listing(project)
+
+    def test_transactions(self, ledger: Ledger, project: Project) -> None:
+        """To ask for a listing writes only what is new: the project, or its path."""
+        statements: list[str] = []
+        ledger._connection.set_trace_callback(statements.append)
+        ledger.listing(project)
+        known = statements.count("BEGIN IMMEDIATE")
+        ledger.listing(replace(project, path="shop/backend"))
+        ledger.listing(replace(project, id=8))
+
+        assert known == 0
+        assert statements.count("BEGIN IMMEDIATE") == 2
+
     def test_renamed(self, ledger: Ledger, project: Project) -> None:
         """A project keeps its progress under its new path."""
-        ledger.begin_listing(project.id, ceiling=90)
-        ledger.finish_listing(project.id, since=None)
+        ledger.store_page(project.id, [], Listing(watermark=90))
         renamed = ledger.listing(replace(project, path="shop/backend"))
         (counts,) = ledger.counts()
 
@@ -114,9 +131,8 @@ class TestJobs:
 
     def test_page(self, ledger: Ledger, project: Project, make_job: Callable[..., Job]) -> None:
         """Final jobs are queued as they are, the others are open with their pipeline."""
-        ledger.begin_listing(project.id, ceiling=9)
         ended, running = make_job(1), make_job(2, status="running", pipeline_id=71)
-        ledger.store_page(project.id, [running, ended], cursor=None)
+        ledger.store_page(project.id, [running, ended], Listing(watermark=9))
 
         assert [ended] == ledger.take(10)
         assert (OpenJob(id=2, pipeline_id=71),) == ledger.open_jobs(project.id)
@@ -293,6 +309,38 @@ class TestFile:
 
         assert counts.done == 1
 
+    def test_read_after_a_kill(self, path: Path, make_harvested: Callable[..., Harvested]) -> None:
+        """What a killed writer had half written into the file is rolled back, also for a view."""
+        with Ledger.open(path) as ledger:
+            ledger.commit([make_harvested(number) for number in range(50)])
+        code = """
+import os, signal, sys
+from pathlib import Path
+from logminer.store.ledger import Ledger
+ledger = Ledger.open(Path(sys.argv[1]))
+ledger._connection.execute("PRAGMA cache_size = 1")
+with ledger._transaction() as connection:
+    connection.execute("DELETE FROM pending")
+    connection.execute("DELETE FROM job")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+        killed = subprocess.run([sys.executable, "-c", code, str(path)], check=False)  # noqa: S603 -- a constant, run by this interpreter
+
+        assert killed.returncode == -signal.SIGKILL
+        assert path.with_name(f"{path.name}-journal").stat().st_size > 0
+        with Ledger.read(path) as view:
+            (counts,) = view.counts()
+            assert (counts.done, counts.pending) == (50, 50)
+
+    def test_threads(self, ledger: Ledger, make_harvested: Callable[..., Harvested]) -> None:
+        """Calls from several threads take turns: no transaction mixes with another."""
+        batches = [[make_harvested(10 * ten + one) for one in range(10)] for ten in range(20)]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(ledger.commit, batches))
+        (counts,) = ledger.counts()
+
+        assert (counts.done, counts.pending) == (200, 200)
+
     def test_read_changes_nothing(self, ledger: Ledger) -> None:
         """A view cannot write, not even by accident."""
         with (
@@ -407,8 +455,7 @@ def test_states_follow_the_model(  # noqa: C901 -- the rules of one machine, not
         def see(self, statuses: dict[int, str], *, page: bool) -> None:
             seen = [make_job(number, status=status) for number, status in statuses.items()]
             if page:
-                self.ledger.begin_listing(project.id, ceiling=6)
-                self.ledger.store_page(project.id, seen, cursor="next")
+                self.ledger.store_page(project.id, seen, Listing(ceiling=6, cursor="next"))
             else:
                 self.ledger.settle(project.id, seen, checked_at=NOON)
             for number, status in statuses.items():

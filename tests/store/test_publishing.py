@@ -151,6 +151,8 @@ class TestRows:
                 "queued_duration": 1.5,
                 "duration": 60.25,
                 "tag_list": ["docker"],
+                "runner_version": "17.4.0",
+                "executor": "docker",
                 "trace_state": "ok",
                 "trace_bytes": 1000,
                 "trace_lines": 40,
@@ -186,7 +188,11 @@ class TestRows:
         assert {JOBS} == set(tree(store.path))
         assert {"not_started", "prepare"} == {row["trace_state"], row["depth"]}
         assert {None} == {
-            row[name] for name in ("trace_bytes", "trace_lines", "truncated", "recognised")
+            row[name]
+            for name in (
+                *("runner_version", "executor", "trace_bytes", "trace_lines", "truncated"),
+                "recognised",
+            )
         }
 
     def test_sorted_by_key(self, store: Store, make_harvested: Callable[..., Harvested]) -> None:
@@ -307,9 +313,10 @@ def test_slices_do_not_show(
 
 def test_chunks_do_not_show(tmp_path: Path, make_harvested: Callable[..., Harvested]) -> None:
     """How rows came together in memory leaves no trace in the file."""
-    rows = [job_row(make_harvested(number, name=f"job {number}")) for number in range(5000)]
+    # Long enough for several pages: only there can it show.
+    rows = [job_row(make_harvested(number, name=f"{number}" * 120)) for number in range(8000)]
     whole = pa.Table.from_pylist(rows, schema=file_schema("jobs"))
-    pieces = pa.concat_tables([whole.slice(start, 7) for start in range(0, 5000, 7)])
+    pieces = pa.concat_tables([whole.slice(start, 7) for start in range(0, 8000, 7)])
     publishing._write(whole, tmp_path / "whole")
     publishing._write(pieces, tmp_path / "pieces")
 

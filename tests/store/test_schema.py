@@ -39,8 +39,9 @@ IMAGES = f"""
     rule section line offset extractor_version date
 """
 JOBS = f"""
-    {JOB} queued_duration duration tag_list trace_state trace_bytes trace_lines truncated depth
-    images recognised extractor_version harvested_at date
+    {JOB} queued_duration duration tag_list
+    runner_version executor trace_state trace_bytes trace_lines truncated depth images recognised
+    extractor_version harvested_at date
 """
 
 
