@@ -44,8 +44,8 @@ def test_rows_are_what_was_planted(company: Company, harvested: Path) -> None:
     """Every planted use is a row and every row was planted, in order, column by column."""
     images = logminer.open(harvested).images().sort_values(["job_id", "ordinal"])
     found: dict[int, list[tuple[Any, ...]]] = {}
-    for row in images[PLANTED].itertuples(index=False):
-        found.setdefault(row.job_id, []).append(tuple(_plain(value) for value in row))
+    for row in images[PLANTED].itertuples(index=False, name=None):
+        found.setdefault(int(row[0]), []).append(tuple(_plain(value) for value in row))
 
     jobs = logminer.open(harvested).jobs()
     planted = {
@@ -66,10 +66,10 @@ def test_every_final_job_has_one_row(company: Company, harvested: Path) -> None:
     assert set(jobs["job_status"]) <= {"success", "failed", "canceled", "skipped"}
     assert {"ok", "empty", "erased", "missing", "forbidden", "not_started"} >= set(states)
     assert states["ok"] > states["not_started"] > 0
-    for row in jobs.itertuples():
-        job = company.job(row.job_id)
+    for job_id, created in zip(jobs["job_id"], jobs["created_at"], strict=True):
+        job = company.job(int(job_id))
         assert job is not None
-        assert row.created_at.timestamp() * 1000 == job.created
+        assert created.timestamp() * 1000 == job.created
 
 
 def test_a_second_harvest_changes_nothing(
