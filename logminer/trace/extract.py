@@ -27,7 +27,6 @@ What cannot be decided is the script's, and a script's imitation of the runner i
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -39,11 +38,13 @@ from logminer.trace.fold import Evidence, Row, Rows, text
 from logminer.trace.framing import RUNNER_STREAM, SERVICE_STREAM
 from logminer.trace.lines import Line, Lines
 from logminer.trace.rules import RULES, Dress, Rule, Speaker
-from logminer.trace.runner import RunnerLines
+from logminer.trace.runner import STRENGTHENING, RunnerLines
 from logminer.trace.script import ScriptLines
+from logminer.trace.sections import marker_of
 from logminer.trace.sighting import MAX_TEXT, Sighting, Verdict
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable
 
     from logminer.model import ImageUse
@@ -58,30 +59,6 @@ _LIMIT_SIZE: Final = 256
 """Bytes from the notice of the limit to the end: both its sentences and their colours."""
 
 _HEARD: Final = frozenset({Verdict.RUNNER, Verdict.SCRIPT})
-
-_RUNNING: Final = frozenset(
-    {
-        "get_sources",
-        "clear_worktree",
-        "restore_cache",
-        "download_artifacts",
-        "build_script",
-        "after_script",
-    }
-)
-"""Sections that begin only when the job's containers run; `step_…` besides."""
-_SECTIONS: Final = _RUNNING | {
-    "prepare_executor",
-    "resolve_secrets",
-    "prepare_script",
-    "archive_cache",
-    "archive_cache_on_failure",
-    "upload_artifacts",
-    "upload_artifacts_on_success",
-    "upload_artifacts_on_failure",
-    "cleanup_file_variables",
-}
-"""The runner's own (common/build.go); `step_…` besides. Others are the script's, and no border."""
 
 _KUBERNETES: Final = "kubernetes"
 _EXECUTORS: Final = frozenset(
@@ -102,6 +79,13 @@ _EXECUTORS: Final = frozenset(
     }
 )
 """Every executor that GitLab ships or shipped; another name is a fork's."""
+_SPENT: Final = frozenset(
+    number
+    for number, rule in enumerate(RULES)
+    if rule.speaker is Speaker.RUNNER and rule.name not in STRENGTHENING
+)
+"""Rules that say nothing new behind the border where the log has no timestamps."""
+
 _EXECUTOR_OF: Final = {"docker.job": "docker", "kubernetes.job": _KUBERNETES}
 """Up to 12.8 no title names the executor; these lines do."""
 
@@ -119,17 +103,15 @@ class _Reading(NamedTuple):
 
     rule: Rule
     match: re.Match[bytes]
-    dress: Dress
-    """Found only where it is compared: in a log whose header wears one."""
+    dress: Dress | None
+    """None where only the words count."""
     line: Line
-    evidence: Evidence
 
     @property
     def ends_in_image(self) -> bool:
         """Whether what is taken for an image reaches to the line's end: a cut would not show."""
-        return "image" in self.rule.read.groupindex and self.match.end("image") == len(
-            self.match.string
-        )
+        match = self.match
+        return "image" in match.re.groupindex and match.end("image") == len(match.string)
 
     @property
     def stream(self) -> bytes:
@@ -168,11 +150,9 @@ class Extractor:
         self._excerpt_line: int | None = None
         """In a log without its head: the line up to which the runner's block in the script
         section reaches."""
-        self._section: str | None = None
-        self._section_time: dt.datetime | None = None
         self._limit: tuple[int, int] | None = None
         """Line and offset of the last notice that the log exceeded its limit."""
-        self._held: _Reading | None = None
+        self._held: tuple[_Reading, Evidence] | None = None
         """A reading that reaches to the end of its line: not believed if the log is cut there."""
         self._frame = {
             "runner.header": self._take_header,
@@ -199,13 +179,9 @@ class Extractor:
             self._read(line)
         window = self._lines.window
         truncated = self._limit is not None and window.size - self._limit[1] <= _LIMIT_SIZE
-        if (
-            truncated
-            and self._limit
-            and self._held
-            and self._held.line.number == self._limit[0] - 1
-        ):
-            self._report(self._held, Verdict.CUT, None)
+        held = self._held
+        if truncated and self._limit and held and held[1].line == self._limit[0] - 1:
+            self._report(held[0], Verdict.CUT, None)
         else:
             self._release()
         self._runner.settle()
@@ -226,57 +202,74 @@ class Extractor:
 
     def _read(self, line: Line) -> None:
         """Let the first rule that reads the line have it."""
-        bare = framing.strip(line.body)
+        if len(line.rules) == 1 and self._is_deaf and line.rules[0] in _SPENT:
+            return
+        bare = dressed = dress = None
         for index in line.rules:
             rule = RULES[index]
-            dress = Dress.NONE
-            if rule.speaker is Speaker.SCRIPT:
-                match = rule.read.search(bare)
-            elif rule.speaker is Speaker.RUNNER and self._dressed:
-                dressed, dress = framing.undress(line.body)
+            if rule.speaker is Speaker.RUNNER and self._dressed:
+                if dressed is None:
+                    dressed, dress = framing.undress(line.body)
                 match = rule.read.match(dressed)
             else:
-                match = rule.read.match(bare)
+                if bare is None:
+                    bare = framing.strip(line.body)
+                anywhere = rule.speaker is Speaker.SCRIPT
+                match = rule.read.search(bare) if anywhere else rule.read.match(bare)
             if match is not None:
-                evidence = Evidence(
-                    rule=rule.name,
-                    section=self._section,
-                    line=line.number,
-                    offset=line.offset,
-                    seen_at=self._seen_at(line),
-                )
-                self._decide(_Reading(rule, match, dress, line, evidence))
+                self._decide(_Reading(rule, match, dress, line))
                 return
+
+    @property
+    def _is_deaf(self) -> bool:
+        """Whether most of the runner's wordings cannot matter any more: a script may forge them."""
+        return (
+            self._ran
+            and not self._lines.stamped
+            and self._excerpt_line is None
+            and self._observe is None
+        )
 
     def _decide(self, reading: _Reading) -> None:
         """Decide who speaks, and hand the line on if he may."""
         held = self._held
         if held is not None and not (
-            reading.rule.name == "runner.limit" and held.line.number == reading.line.number - 1
+            reading.rule.name == "runner.limit" and held[1].line == reading.line.number - 1
         ):
             self._release()
         verdict = self._verdict(reading)
         if verdict not in _HEARD:
             self._report(reading, verdict, None)
         elif reading.rule.speaker is Speaker.ANYONE:
-            self._frame[reading.rule.name](reading.match, reading.line)
             self._report(reading, verdict, None)
+            self._frame[reading.rule.name](reading.match, reading.line)
         elif not reading.ends_in_image:
-            self._fold(reading)
+            self._fold(reading, self._evidence(reading))
         elif reading.line.cut:
             self._report(reading, Verdict.CUT, None)
         else:
-            self._held = reading
+            self._held = reading, self._evidence(reading)
+
+    def _evidence(self, reading: _Reading) -> Evidence:
+        """Say where a line stands, for the row that it may decide."""
+        line = reading.line
+        return Evidence(
+            rule=reading.rule.name,
+            section=self._lines.section(),
+            line=line.number,
+            offset=line.offset,
+            seen_at=self._seen_at(line),
+        )
 
     def _release(self) -> None:
         """Believe the reading that was held back: its line was whole."""
         if self._held is not None:
             held, self._held = self._held, None
-            self._fold(held)
+            self._fold(*held)
 
-    def _fold(self, reading: _Reading) -> None:
+    def _fold(self, reading: _Reading, evidence: Evidence) -> None:
         """Fold a line that is believed."""
-        rule, match, evidence = reading.rule, reading.match, reading.evidence
+        rule, match = reading.rule, reading.match
         if rule.speaker is Speaker.SCRIPT:
             verdict = Verdict.SCRIPT
             row = self._script.handlers[rule.name](match, evidence)
@@ -295,14 +288,14 @@ class Extractor:
         """Tell the observer, if there is one."""
         if self._observe is None:
             return
-        line, evidence = reading.line, reading.evidence
+        line = reading.line
         self._observe(
             Sighting(
-                line=evidence.line,
-                offset=evidence.offset,
-                section=evidence.section,
+                line=line.number,
+                offset=line.offset,
+                section=self._lines.section(),
                 stream=text(reading.stream) or None,
-                rule=evidence.rule,
+                rule=reading.rule.name,
                 text=text(framing.plain(line.body))[:MAX_TEXT],
                 verdict=verdict,
                 ordinal=self._rows.ordinal(row) if row else None,
@@ -401,6 +394,8 @@ class Extractor:
         if not self._ran:
             self._ran = True
             self._runner.ran()
+            # From here on markers only name what is open; an observer is shown each.
+            self._lines.passing = self._observe is None
 
     def _begin_script(self, match: re.Match[bytes], line: Line) -> None:
         """Cross the border at the title of the script."""
@@ -409,18 +404,11 @@ class Extractor:
         self._begin_to_run(match, line)
 
     def _enter(self, match: re.Match[bytes], line: Line) -> None:
-        """Take a section marker, if the name is one of the runner's."""
-        name = text(match["name"])
-        if name not in _SECTIONS and not name.startswith("step_"):
-            return
-        if match["edge"] == b"start":
-            self._section = name
-            if name in _RUNNING or name.startswith("step_"):
-                self._begin_to_run(match, line)
-        elif self._section == name:
-            self._section = None
-        if line.drawing.stamp is None:
-            self._section_time = dt.datetime.fromtimestamp(int(match["time"]), dt.UTC)
+        """Take a section marker: the first of a running job's is the border to the script."""
+        marker = marker_of(match, stamped=self._lines.stamped)
+        self._lines.enter(marker)
+        if marker.start and marker.is_of_run:
+            self._begin_to_run(match, line)
 
     def _reach_limit(self, _match: re.Match[bytes], line: Line) -> None:
         """Remember the notice: only if nothing follows was the log really cut."""
@@ -430,7 +418,7 @@ class Extractor:
         """Return when the line was printed; without timestamps, when its section began or ended."""
         stamp = line.drawing.stamp
         if stamp is None:
-            return self._section_time
+            return self._lines.sections.time
         return framing.stamped_at(stamp, whole_seconds=_pads_wrongly(self._version))
 
 

@@ -44,6 +44,10 @@ STAMP = re.compile(
 )
 """The prefix of common/buildlogger/internal/timestamper: 1-7 time, 8 stream and kind, 9 more."""
 
+_STAMP_SHAPE = b"YYYY-MM-DDTHH:MM:SS.uuuuuuZ ssO+"
+_COMPLETE = (b"\r\n", b"\r\x1b[0K\n")
+"""How a line ends whose last drawing is complete."""
+
 RUNNER_STREAM = b"00"
 SERVICE_STREAM = b"0f"
 
@@ -221,6 +225,22 @@ def drawing_at(  # noqa: PLR0913 -- a position, its buffer, and the two things a
         stamp=stamp,
         continued=continued,
     )
+
+
+def starts_afresh(data: bytes, position: int, *, at_start: bool) -> bool:
+    """Whether the line whose `+` ends before `position` plainly continues nothing.
+
+    So it is behind each section marker: the line before, on the same stream, ends in CR. Where this
+    is not plain, `head_of` looks closer. `at_start` says that `data` begins where the trace does.
+    """
+    line = position - len(_STAMP_SHAPE)
+    if line < 1 or not data.endswith(_COMPLETE, 0, line):
+        return False
+    # No farther than what is always held, so that where chunks end decides nothing.
+    last = data.rfind(b"\n", max(0, line - MAX_DRAWING), line - 1)
+    if last < 0 and not (at_start and line <= MAX_DRAWING):
+        return False
+    return data.startswith(data[position - 4 : position - 1], last + len(_STAMP_SHAPE) - 3)
 
 
 def head_of(data: bytes, drawing: Drawing, *, at_start: bool) -> Drawing | None:

@@ -12,8 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from logminer.trace import framing
-from logminer.trace.framing import Drawing, Resumed
-from logminer.trace.scanner import CONTINUATION, scanner
+from logminer.trace.framing import RUNNER_STREAM, Drawing, Resumed
+from logminer.trace.rules import RULES
+from logminer.trace.scanner import CONTINUATION, SECTION, scanner
+from logminer.trace.sections import RUNNERS_NAME, Marker, Sections, marker_of
 from logminer.trace.window import Window
 
 if TYPE_CHECKING:
@@ -52,6 +54,13 @@ class Lines:
         """Broken lines that were longer than is looked at."""
         self._scanner = scanner()
         self._decided = False
+        self.sections = Sections()
+        self.passing = False
+        """Whether section markers are passed over until `section` is asked for."""
+        self._passed: list[int] = []
+        """Positions of the markers that were passed over."""
+        self._end = 0
+        """Where what is being read ends."""
         self._read_up_to: dict[bytes | None, int] = {}
         """For each stream, the offset of the last physical line that was read: what still
         continues it lies beyond the bounds and is left alone."""
@@ -66,6 +75,18 @@ class Lines:
         """Read the last line, though no LF ends it."""
         return self._read(final=True)
 
+    def section(self) -> str | None:
+        """Return the runner's section that is open here."""
+        if self._passed:
+            passed, self._passed = self._passed, []
+            self.sections.take_back(filter(None, map(self._marker, reversed(passed))))
+        return self.sections.open
+
+    def enter(self, marker: Marker) -> None:
+        """Take in a marker that was read as a line, behind those that were passed over."""
+        self.section()
+        self.sections.take_back((marker,))
+
     def begins_line(self, drawing: Drawing) -> bool:
         """Whether nothing but section markers stands before the drawing on its physical line."""
         return framing.begins_line(self.window.data, drawing)
@@ -77,12 +98,24 @@ class Lines:
         begin = window.begin
         if end <= begin:
             return
-        hits = self._scanner.scan(memoryview(window.data)[begin:end])
+        self._end = end
+        data = window.data
+        hits = self._scanner.scan(memoryview(data)[begin:end])
         done, stop, wanted = begin, end, 0
         resumed = window.resumed
         at = 0
         while at < len(hits):
-            drawing = self._drawing(begin + hits[at][0], done, end, resumed)
+            position, index = begin + hits[at][0], hits[at][1]
+            if index == SECTION and self.passing:
+                self._passed.append(position)
+                at += 1
+                continue
+            if index == CONTINUATION and framing.starts_afresh(
+                data, position, at_start=window.base == 0
+            ):
+                at += 1
+                continue
+            drawing = self._drawing(position, done, end, resumed)
             done, resumed = drawing.stop, Resumed(drawing.line, drawing.stamp)
             rules = set()
             while at < len(hits) and begin + hits[at][0] <= drawing.stop:
@@ -90,7 +123,7 @@ class Lines:
                     rules.add(hits[at][1])
                 at += 1
             if drawing.stamp is None:
-                body = window.data[drawing.start : drawing.end]
+                body = data[drawing.start : drawing.end]
                 line = self._line(body, drawing, rules, cut=drawing.end in window.cuts)
             else:
                 line, wanted = self._stamped_line(drawing, rules, final=final)
@@ -99,6 +132,7 @@ class Lines:
                     break
             if line is not None:
                 yield line
+        self.section()
         window.keep(stop, stamped=self.stamped or not self._decided, wanted=wanted)
 
     def _drawing(self, position: int, begin: int, end: int, resumed: Resumed | None) -> Drawing:
@@ -115,6 +149,25 @@ class Lines:
             self._decided = True
             self.stamped = drawing.stamp is not None
         return drawing
+
+    def _marker(self, position: int) -> Marker | None:
+        """Read the section marker at a hit; None if none of the runner's stands there."""
+        window = self.window
+        if not RUNNERS_NAME.match(window.data, position):
+            return None
+        drawing = framing.drawing_at(
+            window.data,
+            position,
+            window.begin,
+            self._end,
+            stamped=self.stamped,
+            resumed=window.resumed,
+        )
+        stream = drawing.stream or b""
+        if position > drawing.end or (self.stamped and not stream.startswith(RUNNER_STREAM)):
+            return None
+        match = RULES[SECTION].read.match(framing.strip(window.data[drawing.start : drawing.end]))
+        return marker_of(match, stamped=self.stamped) if match else None
 
     def _line(self, body: bytes, drawing: Drawing, rules: set[int], *, cut: bool) -> Line | None:
         """Put a line's facts together; None if no rule may read it."""

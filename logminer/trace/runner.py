@@ -7,7 +7,7 @@ A line often names no image and speaks of the one in hand: a service until the n
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from logminer.model import Origin, Outcome, Role
 from logminer.reference import image_id
@@ -51,6 +51,9 @@ _MAX_EVENTS = 64
 """Events of one image that are held for one container, repeated back-offs left out."""
 _MAX_POLICY = 256
 """Characters of a list of pull policies, a platform, a container's name: all are a few words."""
+
+STRENGTHENING: Final = frozenset({"docker.pulling", "docker.using_for"})
+"""Wordings that mean something even where a script may have forged them: see `strengthen`."""
 
 
 class RunnerLines:

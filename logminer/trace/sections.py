@@ -1,0 +1,99 @@
+"""Which of the runner's sections is open: asked for at few lines, marked at many.
+
+Markers are a trace's most frequent hits and matter only where a line beside them does. So they are
+passed over, and read backward from where somebody asks: the last start decides, unless its own end
+follows. Forward and backward give the same answer.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RUNNING: Final = frozenset(
+    {
+        "get_sources",
+        "clear_worktree",
+        "restore_cache",
+        "download_artifacts",
+        "build_script",
+        "after_script",
+    }
+)
+"""Sections that begin only when the job's containers run; `step_…` besides."""
+
+_NAMES: Final = RUNNING | {
+    "prepare_executor",
+    "resolve_secrets",
+    "prepare_script",
+    "archive_cache",
+    "archive_cache_on_failure",
+    "upload_artifacts",
+    "upload_artifacts_on_success",
+    "upload_artifacts_on_failure",
+    "cleanup_file_variables",
+}
+"""The runner's own (common/build.go); others are the script's and mean nothing here."""
+
+
+RUNNERS_NAME: Final = re.compile(
+    rb"\d{0,11}:(?:step_|" + b"|".join(name.encode() for name in sorted(_NAMES)) + rb")"
+)
+"""What follows the first digit of a marker that may be the runner's: most are the script's own."""
+
+
+class Marker(NamedTuple):
+    """A section's start or end, as the runner prints it."""
+
+    name: str
+    start: bool
+    time: dt.datetime | None
+    """When it was printed; None where the line's own timestamp says so better."""
+
+    @property
+    def is_runners(self) -> bool:
+        """Whether the runner has a section of this name."""
+        return self.name in _NAMES or self.name.startswith("step_")
+
+    @property
+    def is_of_run(self) -> bool:
+        """Whether the section begins only when the job's containers run."""
+        return self.name in RUNNING or self.name.startswith("step_")
+
+
+def marker_of(match: re.Match[bytes], *, stamped: bool) -> Marker:
+    """Return the marker that the rule `runner.section` has read."""
+    time = None if stamped else dt.datetime.fromtimestamp(int(match["time"]), dt.UTC)
+    return Marker(match["name"].decode("ascii"), match["edge"] == b"start", time)
+
+
+class Sections:
+    """The state of one trace."""
+
+    def __init__(self) -> None:
+        """Begin outside of any section."""
+        self.open: str | None = None
+        """The section that is open; None between sections."""
+        self.time: dt.datetime | None = None
+        """When the last one began or ended, where the log has no timestamps."""
+
+    def take_back(self, markers: Iterable[Marker]) -> None:
+        """Take in markers, the last one first."""
+        ended: set[str] = set()
+        first = True
+        for marker in markers:
+            if not marker.is_runners:
+                continue
+            if first and marker.time is not None:
+                self.time = marker.time
+            first = False
+            if marker.start:
+                self.open = None if marker.name in ended else marker.name
+                return
+            ended.add(marker.name)
+        if self.open in ended:
+            self.open = None
