@@ -39,6 +39,7 @@ from logminer.trace.framing import RUNNER_STREAM, SERVICE_STREAM
 from logminer.trace.lines import Line, Lines
 from logminer.trace.rules import RULES, Dress, Rule, Speaker
 from logminer.trace.runner import STRENGTHENING, RunnerLines
+from logminer.trace.scanner import SHARING
 from logminer.trace.script import ScriptLines
 from logminer.trace.sections import marker_of
 from logminer.trace.sighting import MAX_TEXT, Sighting, Verdict
@@ -80,9 +81,12 @@ _EXECUTORS: Final = frozenset(
 )
 """Every executor that GitLab ships or shipped; another name is a fork's."""
 _SPENT: Final = frozenset(
-    number
-    for number, rule in enumerate(RULES)
-    if rule.speaker is Speaker.RUNNER and rule.name not in STRENGTHENING
+    sharing
+    for sharing in SHARING
+    if all(
+        RULES[index].speaker is Speaker.RUNNER and RULES[index].name not in STRENGTHENING
+        for index in sharing
+    )
 )
 """Rules that say nothing new behind the border where the log has no timestamps."""
 
@@ -158,7 +162,7 @@ class Extractor:
             "runner.header": self._take_header,
             "runner.section": self._enter,
             "runner.executor": self._take_executor,
-            "runner.ran": self._begin_to_run,
+            "runner.ran": self._take_start,
             "runner.script": self._begin_script,
             "runner.limit": self._reach_limit,
         }
@@ -172,11 +176,13 @@ class Extractor:
         """Read on; where the chunk ends in the trace never shows in the result."""
         for line in self._lines.feed(chunk):
             self._read(line)
+        self._look_for_border()
 
     def finish(self) -> Extraction:
         """End the trace: the last line counts though no LF ends it."""
         for line in self._lines.finish():
             self._read(line)
+        self._look_for_border()
         window = self._lines.window
         truncated = self._limit is not None and window.size - self._limit[1] <= _LIMIT_SIZE
         held = self._held
@@ -202,7 +208,8 @@ class Extractor:
 
     def _read(self, line: Line) -> None:
         """Let the first rule that reads the line have it."""
-        if len(line.rules) == 1 and self._is_deaf and line.rules[0] in _SPENT:
+        self._look_for_border()
+        if self._is_deaf and line.rules in _SPENT:
             return
         bare = dressed = dress = None
         for index in line.rules:
@@ -219,6 +226,13 @@ class Extractor:
             if match is not None:
                 self._decide(_Reading(rule, match, dress, line))
                 return
+
+    def _look_for_border(self) -> None:
+        """Cross the border if a marker that was passed over has."""
+        if not self._ran:
+            self._lines.section()
+            if self._lines.sections.running:
+                self._begin_to_run()
 
     @property
     def _is_deaf(self) -> bool:
@@ -310,10 +324,7 @@ class Extractor:
         """Decide who printed a line."""
         if reading.rule.speaker is Speaker.SCRIPT:
             return self._verdict_on_script(reading)
-        exact = self._lines.stamped or self._dressed
-        if exact and not self._ran and not self._lines.begins_line(reading.line.drawing):
-            # A pasted log may have lost its line ends; in a real one the runner begins the line.
-            # Once a script has run, its unended line may stand before the next section's marker.
+        if not self._ran and not self._lines.may_speak(reading.line.drawing):
             return Verdict.NOT_ALONE
         if reading.rule.speaker is Speaker.ANYONE:
             return self._verdict_on_frame(reading)
@@ -383,32 +394,37 @@ class Extractor:
             self._version = text(match["version"])
             dress = framing.undress(line.body)[1]
             self._dressed = not self._lines.stamped and dress is Dress.PRINT
+            self._lines.exact = self._dressed
+            # It is known now how the runner prints; an observer is shown every marker.
+            self._lines.passing = self._observe is None
 
     def _take_executor(self, match: re.Match[bytes], _line: Line) -> None:
         """Take the executor's name from its title or from its own first line."""
         if self._executor is None and not self._ran:
             self._executor = text(match["title"] or match["instance"] or match["plain"].lower())
 
-    def _begin_to_run(self, _match: re.Match[bytes], _line: Line) -> None:
+    def _begin_to_run(self) -> None:
         """Cross the border: from here on the job's script may print whatever it likes."""
         if not self._ran:
-            self._ran = True
+            self._ran = self._lines.sections.running = True
             self._runner.ran()
-            # From here on markers only name what is open; an observer is shown each.
-            self._lines.passing = self._observe is None
 
-    def _begin_script(self, match: re.Match[bytes], line: Line) -> None:
+    def _take_start(self, _match: re.Match[bytes], _line: Line) -> None:
+        """Cross the border at "Running on": the job's containers say so themselves."""
+        self._begin_to_run()
+
+    def _begin_script(self, _match: re.Match[bytes], line: Line) -> None:
         """Cross the border at the title of the script."""
         if not self._header_seen and not self._ran:
             self._excerpt_line = line.number
-        self._begin_to_run(match, line)
+        self._begin_to_run()
 
-    def _enter(self, match: re.Match[bytes], line: Line) -> None:
+    def _enter(self, match: re.Match[bytes], _line: Line) -> None:
         """Take a section marker: the first of a running job's is the border to the script."""
         marker = marker_of(match, stamped=self._lines.stamped)
         self._lines.enter(marker)
-        if marker.start and marker.is_of_run:
-            self._begin_to_run(match, line)
+        if marker.begins_run:
+            self._begin_to_run()
 
     def _reach_limit(self, _match: re.Match[bytes], line: Line) -> None:
         """Remember the notice: only if nothing follows was the log really cut."""

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from logminer.trace import framing
 from logminer.trace.framing import RUNNER_STREAM, Drawing, Resumed
 from logminer.trace.rules import RULES
-from logminer.trace.scanner import CONTINUATION, SECTION, scanner
+from logminer.trace.scanner import CONTINUATION, SECTION, SHARING, scanner
 from logminer.trace.sections import RUNNERS_NAME, Marker, Sections, marker_of
 from logminer.trace.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _PIECE: Final = 256 * 1024
 """Bytes that are scanned at once, however large a chunk is: bounds the list of hits."""
@@ -32,7 +32,7 @@ class Line(NamedTuple):
     """The drawing, without stream prefix, put together and cut at `MAX_DRAWING`."""
     drawing: Drawing
     """Where it stands, valid until the next line is asked for; of a broken line, the first part."""
-    rules: list[int]
+    rules: tuple[int, ...]
     """Indexes of the rules that may read it, in their order."""
     number: int
     """The physical line, from 1."""
@@ -57,6 +57,8 @@ class Lines:
         self.sections = Sections()
         self.passing = False
         """Whether section markers are passed over until `section` is asked for."""
+        self.exact = False
+        """Whether the runner begins its lines: not so in a log whose dress was lost in a copy."""
         self._passed: list[int] = []
         """Positions of the markers that were passed over."""
         self._end = 0
@@ -79,17 +81,32 @@ class Lines:
         """Return the runner's section that is open here."""
         if self._passed:
             passed, self._passed = self._passed, []
-            self.sections.take_back(filter(None, map(self._marker, reversed(passed))))
+            markers: Iterable[Marker | None] = map(self._marker, reversed(passed))
+            if not self.sections.running:
+                # Forward: each may cross the border, and be believed less strictly behind it.
+                markers = reversed([self._follow(position) for position in passed])
+            self.sections.take_back(marker for marker in markers if marker is not None)
         return self.sections.open
+
+    def _follow(self, position: int) -> Marker | None:
+        """Read a marker before the border, and cross it there."""
+        marker = self._marker(position)
+        self.sections.running |= marker is not None and marker.begins_run
+        return marker
 
     def enter(self, marker: Marker) -> None:
         """Take in a marker that was read as a line, behind those that were passed over."""
         self.section()
         self.sections.take_back((marker,))
 
-    def begins_line(self, drawing: Drawing) -> bool:
-        """Whether nothing but section markers stands before the drawing on its physical line."""
-        return framing.begins_line(self.window.data, drawing)
+    def may_speak(self, drawing: Drawing) -> bool:
+        """Whether the runner may have printed this before the job's script could.
+
+        A pasted log may have lost its line ends; in a real one the runner begins the line. Once a
+        script has run, its unended line may stand before the next section's marker.
+        """
+        exact = self.exact or self.stamped
+        return not exact or framing.begins_line(self.window.data, drawing)
 
     def _read(self, *, final: bool) -> Iterator[Line]:
         """Read all whole drawings that are held."""
@@ -166,6 +183,8 @@ class Lines:
         stream = drawing.stream or b""
         if position > drawing.end or (self.stamped and not stream.startswith(RUNNER_STREAM)):
             return None
+        if not self.sections.running and not self.may_speak(drawing):
+            return None
         match = RULES[SECTION].read.match(framing.strip(window.data[drawing.start : drawing.end]))
         return marker_of(match, stamped=self.stamped) if match else None
 
@@ -176,7 +195,8 @@ class Lines:
             return None
         window = self.window
         number = window.line_number(drawing.line)
-        return Line(body, drawing, sorted(rules), number, window.base + drawing.line, cut)
+        may_read = SHARING[rules.pop()] if len(rules) == 1 else _all_sharing(rules)
+        return Line(body, drawing, may_read, number, window.base + drawing.line, cut)
 
     def _stamped_line(
         self, drawing: Drawing, rules: set[int], *, final: bool
@@ -221,3 +241,8 @@ class Lines:
         body = b"".join(data[part.start : part.end] for part in parts)[: framing.MAX_DRAWING]
         found = {index for _, index in self._scanner.scan(body)}
         return self._line(body, parts[0], found, cut=cut), 0
+
+
+def _all_sharing(rules: set[int]) -> tuple[int, ...]:
+    """Return every rule that is found by the expressions of these, in their order."""
+    return tuple(sorted({index for rule in rules for index in SHARING[rule]}))

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 CONTINUATION: Final = len(RULES)
 """What `scan` reports for a prefix that continues a line, beside the indexes of `RULES`."""
 
+SHARING: Final = tuple(
+    tuple(n for n, other in enumerate(RULES) if other.find == rule.find) for rule in RULES
+)
+"""For each rule, those that are found by the same expression; `scan` reports the first of them."""
+
 SECTION: Final = next(n for n, rule in enumerate(RULES) if rule.name == "runner.section")
 """The most frequent hit of all: worth a way of its own."""
 
@@ -51,17 +56,18 @@ class Scanner:
 
     def __init__(self) -> None:
         """Compile every rule's `find`; about a tenth of a second."""
-        finds = [*(rule.find for rule in RULES), CONTINUED]
+        finds = {rule.find: min(SHARING[n]) for n, rule in enumerate(RULES)}
+        finds[CONTINUED] = CONTINUATION
         self._database = cast("_Database", hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK))
         self._database.compile(
-            expressions=finds,
-            ids=list(range(len(finds))),
+            expressions=list(finds),
+            ids=list(finds.values()),
             elements=len(finds),
             flags=[0] * len(finds),
         )
 
     def scan(self, data: bytes | memoryview) -> list[tuple[int, int]]:
-        """Return (end, index into `RULES`) for each match, sorted; matches may overlap."""
+        """Return (end, index into `SHARING`) for each match, sorted; matches may overlap."""
         hits: list[tuple[int, int]] = []
         self._database.scan(data, match_event_handler=_collect, context=hits)
         hits.sort()

@@ -60,9 +60,9 @@ class Marker(NamedTuple):
         return self.name in _NAMES or self.name.startswith("step_")
 
     @property
-    def is_of_run(self) -> bool:
-        """Whether the section begins only when the job's containers run."""
-        return self.name in RUNNING or self.name.startswith("step_")
+    def begins_run(self) -> bool:
+        """Whether it begins a section that begins only when the job's containers run."""
+        return self.start and (self.name in RUNNING or self.name.startswith("step_"))
 
 
 def marker_of(match: re.Match[bytes], *, stamped: bool) -> Marker:
@@ -78,6 +78,8 @@ class Sections:
         """Begin outside of any section."""
         self.open: str | None = None
         """The section that is open; None between sections."""
+        self.running = False
+        """Whether a section has begun that needs the job's containers."""
         self.time: dt.datetime | None = None
         """When the last one began or ended, where the log has no timestamps."""
 
