@@ -7,6 +7,7 @@
     output    stdout, or a file that appears when it is complete
     nightly   `logminer harvest`
     logs      `logminer extract`
+    explain   `logminer extract --explain`
     demo      the whole product without an account
 
 Results go to stdout, talk goes to stderr. Heavy rooms are imported inside the commands that use

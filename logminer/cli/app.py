@@ -218,16 +218,25 @@ def extract(
     format: Annotated[  # noqa: A002 -- the flag's word
         UseFormat, typer.Option("--format", "-f", help="table for people, jsonl for programs.")
     ] = UseFormat.TABLE,
+    *,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Show every line that a rule read, and what became of it."),
+    ] = False,
 ) -> None:
     """Show the image uses in job logs; needs no store and no server.
 
     With --format jsonl each use is one JSON object on one line: file, and the columns of the groups
     trace, use, image and evidence (see logminer schema).
+
+    With --explain the lines come first that a rule of the grammar read: where they stand, which
+    rule read them, whether they are believed and which image use they were folded into. A line that
+    is missing was found by no rule. With --format jsonl it prints those lines only.
     """
     with exit_codes():
         from logminer.cli.logs import run  # noqa: PLC0415 -- heavy
 
-        raise typer.Exit(run(files, jsonl=format is UseFormat.JSONL))
+        raise typer.Exit(run(files, jsonl=format is UseFormat.JSONL, explain=explain))
 
 
 @app.command()

@@ -9,15 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from logminer.cli.explain import HEAD, explainer
 from logminer.cli.pages import use_lines, use_table
-from logminer.cli.talk import complain
+from logminer.cli.talk import complain, visible
 from logminer.trace import Extractor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from logminer.model import ImageUse
-    from logminer.trace import Extraction
+    from logminer.trace import Extraction, Sighting
 
 _CHUNK: Final = 1 << 18
 """Bytes read at a time."""
@@ -25,20 +26,23 @@ _CHUNK: Final = 1 << 18
 _STDIN: Final = "-"
 
 
-def run(names: Sequence[str], *, jsonl: bool) -> int:
-    """Print the image uses of each log; returns 0, 3 if some were no logs, 1 if none was one."""
+def run(names: Sequence[str], *, jsonl: bool, explain: bool = False) -> int:
+    """Print the image uses of each log; returns 0, 3 if some were no logs, 1 if none was one.
+
+    `explain` prints every line that a rule read before them; as JSON lines, it prints those only.
+    """
     found: list[tuple[str, tuple[ImageUse, ...]]] = []
     good = 0
     for name in names:
-        extraction = _extracted(name)
+        extraction = _explained(name, jsonl=jsonl) if explain else _extracted(name)
         if extraction is None:
             continue
         good += 1
-        if jsonl:
+        if not jsonl:
+            found.append((name, extraction.uses))
+        elif not explain:
             for line in use_lines(name, extraction):
                 print(line)
-        else:
-            found.append((name, extraction.uses))
         if not extraction.uses:
             complain(f"{name}: a job log that names no image{_executor(extraction)}")
     if any(uses for _, uses in found):
@@ -48,9 +52,30 @@ def run(names: Sequence[str], *, jsonl: bool) -> int:
     return 3 if good else 1
 
 
-def _extracted(name: str) -> Extraction | None:
+def _explained(name: str, *, jsonl: bool) -> Extraction | None:
+    """Read one log and print every line that a rule read."""
+    if not jsonl:
+        print(f"{visible(name)}\n{HEAD}")
+    extraction = _extracted(name, explainer(name, jsonl=jsonl))
+    if extraction is not None and not jsonl:
+        _conclude(extraction)
+    return extraction
+
+
+def _conclude(extraction: Extraction) -> None:
+    """Say under the lines of a log what the whole of it was taken for."""
+    summary = extraction.summary
+    known = "recognised" if summary.recognised else "not recognised"
+    print(
+        f"\nrunner {visible(summary.runner_version or 'unknown')}, executor"
+        f" {visible(summary.executor or 'unknown')}, preamble {known}; {summary.lines:,} lines,"
+        f" {summary.cut_lines:,} longer than is looked at\n"
+    )
+
+
+def _extracted(name: str, observe: Callable[[Sighting], None] | None = None) -> Extraction | None:
     """Read one log; None, and one line that says why, for what is none."""
-    extractor = Extractor()
+    extractor = Extractor(observe=observe)
     try:
         with _opened(name) as file:
             while chunk := file.read(_CHUNK):

@@ -261,3 +261,28 @@ def test_closed_streams(tmp_path: Path, environment: dict[str, str], command: li
 
     assert end.returncode == 1
     assert end.stderr == "logminer: -: cannot be read (Bad file descriptor); name a job log\n"
+
+
+def test_explain_shows_each_line_and_what_became_of_it(invoke: Invoke, traces: Path) -> None:
+    """What a rule read stands there with its rule, verdict and row; forgeries with the reason."""
+    end = invoke("extract", traces / "forgery-runner-lines-in-script-timestamps.log", "--explain")
+
+    assert (end.exit_code, end.stderr) == (0, "")
+    lines = end.stdout.splitlines()
+    seen = [line.split() for line in lines if line[:7].strip().isdecimal()]
+    assert ["docker.job", "runner", "1.", "job"] in [words[3:7] for words in seen]
+    forged = [words for words in seen if "wrong_stream" in words]
+    assert forged
+    assert {words[1] for words in forged} <= {"01O", "01E"}
+    assert "preamble recognised" in end.stdout
+    assert any(line.startswith("line  role") for line in lines)
+
+
+def test_explain_as_json_lines(invoke: Invoke, traces: Path) -> None:
+    """Each line that a rule read is one object, and nothing else is printed."""
+    end = invoke("extract", traces / PULLED, "--explain", "--format", "jsonl")
+
+    sightings = [json.loads(line) for line in end.stdout.splitlines()]
+    assert {"file", "line", "section", "stream", "rule", "verdict", "image"} <= set(sightings[0])
+    assert sightings[0]["rule"] == "runner.header"
+    assert "docker.using_for" in {sighting["rule"] for sighting in sightings}
