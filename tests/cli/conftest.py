@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import os
 import socket
 import subprocess
@@ -115,20 +114,6 @@ def harvested(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert end.exit_code == 0
     return store
-
-
-@pytest.fixture(scope="session")
-def digests() -> Callable[[Path], dict[str, str]]:
-    """Every file below a directory, with a digest of its bytes."""
-
-    def of(directory: Path) -> dict[str, str]:
-        return {
-            str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(directory.rglob("*"))
-            if path.is_file()
-        }
-
-    return of
 
 
 @pytest.fixture(scope="session")

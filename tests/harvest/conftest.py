@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,17 +42,3 @@ def run() -> Callable[..., Tally]:
         return harvest(Store.create(path), settings, projects, options=options)
 
     return harvest_all
-
-
-@pytest.fixture(scope="session")
-def digests() -> Callable[[Path], dict[str, str]]:
-    """Every file below a directory, with a digest of its bytes."""
-
-    def of(directory: Path) -> dict[str, str]:
-        return {
-            str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(directory.rglob("*"))
-            if path.is_file()
-        }
-
-    return of
