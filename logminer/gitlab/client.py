@@ -45,6 +45,7 @@ from logminer.gitlab import protocol
 from logminer.gitlab.encoding import decoder
 from logminer.gitlab.pacing import Pacer
 from logminer.gitlab.retry import RetryPolicy, stated_wait
+from logminer.gitlab.settings import CONNECT_SECONDS
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
     from logminer.model import Job, Project
 
 USER_AGENT = f"logminer/{__version__}"
-CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 300.0
 """The whole of one request and its JSON answer."""
 TRACE_SECONDS = 1_800.0

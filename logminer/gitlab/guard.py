@@ -24,6 +24,7 @@ from logminer.errors import (
     UsageError,
 )
 from logminer.gitlab import protocol
+from logminer.gitlab.settings import CONNECT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,8 @@ class Guard(HTTPAdapter):
     ) -> requests.Response:
         """Return a good answer or a redirect; raise an error of `logminer.errors` otherwise."""
         url = request.url or ""
+        if isinstance(timeout, int | float):
+            timeout = (CONNECT_SECONDS, timeout)
         if not self._is_home(url):
             raise UnexpectedAnswerError(
                 "The server leads to another origin, where the token is not sent. "

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 URL_VARIABLES = ("GITLAB_URL", "GL_SERVER")
 TOKEN_VARIABLES = ("GITLAB_TOKEN", "GITLAB_PRIVATE_TOKEN", "GL_TOKEN")
 CA_VARIABLES = ("GITLAB_SSL_VERIFY", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+CONNECT_SECONDS = 10.0
+"""For a connection: a server that drops packets is found out long before one that is slow."""
 DEFAULT_TIMEOUT = 60.0
 """Seconds; also GitLab's own limit for one request (Rack::Timeout) and python-gitlab's default."""
 

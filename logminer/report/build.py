@@ -84,7 +84,6 @@ class Report:
             return (
                 f"No jobs were harvested for {spell(period)}.",
                 f"Harvest them with `logminer harvest {bounds}`, or ask for another period.",
-                "`logminer status` shows what the store holds.",
             )
         notes = []
         if self.generated_at < period.until:

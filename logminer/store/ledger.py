@@ -16,7 +16,7 @@ a few flushes of the disk, and an ordinary night asks thousands of projects that
 Durability: the rollback journal with `synchronous=EXTRA`,
 which also flushes the directory after each commit, so that neither kill -9 nor a power cut takes
 back what was committed. Not WAL: it gains concurrent readers, which one writer and an occasional
-`logminer status` do not need, and costs what a store does need: a ledger at rest is one file that
+look do not need, and costs what a store does need: a ledger at rest is one file that
 can be copied, read on a read-only mount, and kept on a network file system.
 
 Methods may be called from any thread; one runs at a time.
@@ -57,7 +57,7 @@ _APPLICATION_ID: Final = 0x6C6D6E72
 """SQLite's `application_id`, "lmnr": tells a ledger from any other SQLite file."""
 
 _PATIENCE: Final = 60.0
-"""Seconds to wait for a `logminer status` that is reading, or for a commit while reading."""
+"""Seconds to wait for somebody who is reading, or for a commit while reading."""
 
 _Values: TypeAlias = tuple[Any, ...]
 """A row as SQLite gives it; STRICT tables vouch for the types."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
 
 from logminer.errors import (
     AuthorisationError,
@@ -17,10 +19,9 @@ from logminer.errors import (
     UsageError,
 )
 from logminer.gitlab.discovery import Scope, default_scope, discover
+from logminer.gitlab.retry import RetryPolicy
+from logminer.gitlab.settings import Settings
 from logminer.model import Project
-
-if TYPE_CHECKING:
-    from logminer.gitlab.settings import Settings
 
 Answers = dict[str, list[tuple[int, dict[str, str], bytes]]]
 Asked = list[tuple[str, dict[str, str]]]
@@ -255,3 +256,23 @@ def test_default_scope() -> None:
 
     assert default_scope(environ) == Scope(projects=("12",), groups=("g/sub",))
     assert default_scope({"GL_PROJECT_ID": ""}) == Scope()
+
+
+def test_a_connection_is_given_up_before_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that drops packets costs ten seconds a try, not the minute a slow answer may take."""
+    seen: list[object] = []
+
+    def send(*arguments: object) -> requests.Response:
+        seen.append(arguments[3])
+        raise requests.ConnectTimeout
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    with pytest.raises(ServerError):
+        discover(
+            Settings(url="http://gitlab.example.com", token="t"),  # noqa: S106 -- no secret
+            everything=True,
+            policy=RetryPolicy(attempts=2),
+            sleep=lambda _: None,
+        )
+
+    assert seen == [(10.0, 60.0)] * 2

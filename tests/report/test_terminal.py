@@ -62,7 +62,6 @@ last-quarter: 2026-07-01 to 2026-09-30 (UTC)
 No jobs were harvested for 2026-07-01 to 2026-09-30.
 Harvest them with `logminer harvest --since 2026-07-01 --until 2026-10-01`, or
 ask for another period.
-`logminer status` shows what the store holds.
 """
 
     assert expected == page(build(nothing, "last-quarter", now), 80)
