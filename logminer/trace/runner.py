@@ -342,6 +342,11 @@ class RunnerLines:
         self._current = row
         return row
 
+    def _name_as_written(self, row: Row, image: bytes) -> None:
+        """Take the runner's name of an image that an error before named in the daemon's words."""
+        if self._rows.find(row.role, text(image)) is row:
+            self._rows.rename(row, text(image))
+
     def _retry(self, match: Match, evidence: Evidence) -> Row:
         """Record a passing error: another attempt is announced."""
         self._apply_retry()
@@ -361,6 +366,8 @@ class RunnerLines:
         row = self._current
         if match["image"] is not None:
             row = self._known(match["image"]) or row
+            if row is not None:
+                self._name_as_written(row, match["image"])
         if row is not None and " " not in (row.policy or ""):
             row.policy = _words(match["policy"]) or row.policy
         return row
@@ -376,6 +383,7 @@ class RunnerLines:
             row = self._failing_row(named["image"] or None, named["container"], error, evidence)
             policies = _words(named["policies"] or b"")
             if row is not None:
+                self._name_as_written(row, named["image"])
                 row.policy = row.policy or policies
                 self._apply_retry()
                 row.fail(error, evidence, summary=True, asked=policies != "never")

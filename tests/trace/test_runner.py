@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from logminer.trace import Extractor
+
 Rows = Callable[..., list[tuple[object, ...]]]
 
 ID, ID2 = "sha256:" + "1a" * 32, "sha256:" + "2b" * 32
@@ -456,3 +458,19 @@ def test_services_are_bounded(of_runner: Rows) -> None:
     rows = of_runner(many + better * 2, "image", "pull_attempts")
 
     assert rows[1100:] == [("h.example.com:5000/x:1", 2)]
+
+
+def test_the_last_error_names_an_image_as_written() -> None:
+    """Before 17.3 a warning on Kubernetes has only the kubelet's name; the job's end has ours."""
+    extractor = Extractor()
+    extractor.feed(
+        b"\x1b[0KRunning with gitlab-runner 16.0.0 (a1b2c3d4)\x1b[0;m\n"
+        b"\x1b[0KUsing Kubernetes executor with image alpine:3 ...\x1b[0;m\n"
+        b'\x1b[0;33mWARNING: Failed to pull image with policy "Always": image pull failed:'
+        b' failed to pull and unpack image "docker.io/library/postgres:15": denied\x1b[0;m\n'
+        b"\x1b[31;1mERROR: Job failed (system failure): prepare environment: waiting for pod"
+        b' running: pulling image "postgres:15": image pull failed: denied\x1b[0;m\n'
+    )
+
+    images = [(use.role.value, use.image) for use in extractor.finish().uses]
+    assert images == [("job", "alpine:3"), ("service", "postgres:15")]
