@@ -145,6 +145,11 @@ class Job:
     url: str | None
     trace_size: int | None
     """Bytes of the archived trace, where the job lists a `trace` artifact; else None."""
+    pipeline_source: str | None = None
+    """What started the pipeline, in GitLab's words (`push`, `schedule`, `parent_pipeline`, …).
+
+    A server's word, so no enumeration; None where the server does not tell.
+    """
 
     @property
     def is_final(self) -> bool:

@@ -372,6 +372,7 @@ def parse_job(data: object, project: Project) -> Job:
         tag_list=job.texts("tag_list"),
         url=job.optional_text("web_url"),
         trace_size=_trace_size(job),
+        pipeline_source=pipeline.optional_text("source"),
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Table: TypeAlias = Literal["images", "jobs"]
 Row: TypeAlias = dict[str, object]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Stands in the metadata of every file; raised when a column is added or changes its meaning."""
 
 PARTITION: Final = "date"
@@ -87,6 +87,13 @@ _JOB = (
     ),
     Column(
         "pipeline_id", _INT, "job", "Numeric id of the pipeline; null if the server named none."
+    ),
+    Column(
+        "pipeline_source",
+        _TEXT,
+        "job",
+        "What started the pipeline, in GitLab's words: push, schedule, parent_pipeline and others; "
+        "null if the server did not tell. Since schema version 2.",
     ),
     Column(
         "job_id",
@@ -570,6 +577,7 @@ def _job_columns(harvested: Harvested) -> Row:
         "project_id": job.project_id,
         "project_path": job.project_path,
         "pipeline_id": job.pipeline_id,
+        "pipeline_source": job.pipeline_source,
         "job_id": job.id,
         "job_name": job.name,
         "stage": job.stage,

@@ -53,7 +53,7 @@ def full_job() -> dict[str, Any]:
         "queued_duration": 2,
         "user": None,
         "commit": None,
-        "pipeline": {"id": 2547342256, "project_id": 82455138},
+        "pipeline": {"id": 2547342256, "project_id": 82455138, "source": "schedule"},
         "failure_reason": "runner_system_failure",
         "web_url": "https://gitlab.example.com/g/p/-/jobs/14511776899",
         "artifacts": [
@@ -283,6 +283,7 @@ class TestJob:
             tag_list=("docker", "linux"),
             url="https://gitlab.example.com/g/p/-/jobs/14511776899",
             trace_size=15003,
+            pipeline_source="schedule",
         )
 
     def test_old_server(self) -> None:

@@ -80,6 +80,7 @@ def _job(job_id: int, **changes: Any) -> Job:  # noqa: ANN401 -- any field of a 
         "tag_list": ("docker",),
         "url": f"https://gitlab.example.com/shop/api/-/jobs/{job_id}",
         "trace_size": 1000,
+        "pipeline_source": "schedule",
     }
     return Job(**values | changes)
 

@@ -130,9 +130,9 @@ class TestOpen:
     def test_newer(self, store: Store) -> None:
         """A store of a newer logminer asks for an upgrade."""
         marker = store.path / "state" / "store.json"
-        marker.write_text(json.dumps(json.loads(marker.read_text()) | {"schema_version": 2}))
+        marker.write_text(json.dumps(json.loads(marker.read_text()) | {"schema_version": 3}))
         with pytest.raises(
-            StoreError, match=r"newer logminer \(schema version 2, this one knows 1"
+            StoreError, match=r"newer logminer \(schema version 3, this one knows 2"
         ):
             open_store(store.path)
 
@@ -334,8 +334,8 @@ class TestFrames:
         optional = [field.name for field in schema(table) if field.nullable]
         bare = dict.fromkeys(
             [
-                *("pipeline_id", "ref", "finished_at", "runner_id", "runner_description", "url"),
-                *("queued_duration", "duration"),
+                *("pipeline_id", "pipeline_source", "ref", "finished_at", "runner_id"),
+                *("runner_description", "url", "queued_duration", "duration"),
             ]
         )
         with Ledger.open(store.ledger_path(SOURCE)) as ledger:

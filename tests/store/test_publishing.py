@@ -80,6 +80,7 @@ class TestRows:
                 "project_id": 7,
                 "project_path": "shop/api",
                 "pipeline_id": 70,
+                "pipeline_source": "schedule",
                 "job_id": 5,
                 "job_name": "unit",
                 "stage": "test",
@@ -135,6 +136,7 @@ class TestRows:
                 "project_id": 7,
                 "project_path": "shop/api",
                 "pipeline_id": 70,
+                "pipeline_source": "schedule",
                 "job_id": 5,
                 "job_name": "unit",
                 "stage": "test",
@@ -420,7 +422,7 @@ class TestForeignFiles:
         with Ledger.read(store.ledger_path(SOURCE)) as view:
             assert view.pending_days() == [dt.date(2026, 9, 14)]
 
-    @pytest.mark.parametrize("metadata", [{"schema_version": "2"}, None])
+    @pytest.mark.parametrize("metadata", [{"schema_version": "3"}, None])
     def test_other_version(
         self,
         store: Store,
@@ -439,7 +441,7 @@ class TestForeignFiles:
         harvest(store, [make_harvested(1)])
         schema: pa.Schema = pq.ParquetFile(store.path / IMAGES).schema_arrow
 
-        assert schema.metadata == {b"schema_version": b"1"}
+        assert schema.metadata == {b"schema_version": b"2"}
         assert "date" not in schema.names
 
 

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from logminer.model import Harvested
 
 JOB = """
-    instance project_id project_path pipeline_id job_id job_name stage ref ref_is_tag job_status
-    failure_reason created_at started_at finished_at runner_id runner_description job_url
+    instance project_id project_path pipeline_id pipeline_source job_id job_name stage ref
+    ref_is_tag job_status failure_reason created_at started_at finished_at runner_id
+    runner_description job_url
 """
 IMAGES = f"""
     {JOB} runner_version executor
@@ -64,7 +65,7 @@ def test_schema_version(table: Table) -> None:
     """The version of the schema stands in the metadata of every file."""
     actual = file_schema(table).metadata
 
-    assert actual == {b"schema_version": b"1"}
+    assert actual == {b"schema_version": b"2"}
 
 
 @pytest.mark.parametrize("table", ["images", "jobs"])
