@@ -11,9 +11,24 @@ parser: it is the independent witness both are tested against.
 
 from __future__ import annotations
 
-from logminer.simulator.api import Behaviour, Requests
+from logminer.simulator.behaviour import Behaviour
 from logminer.simulator.company import Company
+from logminer.simulator.faults import STORM, Fault, Faults
 from logminer.simulator.planted import Planted
+from logminer.simulator.requests import Requests
 from logminer.simulator.server import Server, create_app, serve
+from logminer.simulator.truth import Expected
 
-__all__ = ["Behaviour", "Company", "Planted", "Requests", "Server", "create_app", "serve"]
+__all__ = [
+    "STORM",
+    "Behaviour",
+    "Company",
+    "Expected",
+    "Fault",
+    "Faults",
+    "Planted",
+    "Requests",
+    "Server",
+    "create_app",
+    "serve",
+]

@@ -7,31 +7,30 @@ documentation.
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
-import json
-import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from logminer.simulator.answer import Answer, as_json, as_text
 from logminer.simulator.entities import Entities
-from logminer.simulator.limits import Limit
-from logminer.simulator.pages import BadQueryError, Page, by_cursor, by_id, by_offset
+from logminer.simulator.pages import BadQueryError, Cap, Page, by_cursor, by_id, by_offset
+from logminer.simulator.ranges import ranged
 
 if TYPE_CHECKING:
     from logminer.simulator.company import Company
+    from logminer.simulator.gate import Gate
     from logminer.simulator.life import Job, Pipeline
     from logminer.simulator.organisation import Group, Project
+    from logminer.simulator.requests import Requests
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.Request], Awaitable[Answer]]
 
-VERSION = "19.3.1-ee"
+SIMULATOR = "/-/simulator"
+"""Paths that no GitLab has: how the simulator itself is asked."""
 
+_ROOT = "/api/v4"
 _SCOPES = frozenset({
     "created", "waiting_for_resource", "preparing", "waiting_for_callback", "pending", "running",
     "success", "failed", "canceling", "canceled", "skipped", "manual", "scheduled",
@@ -48,145 +47,76 @@ _PROJECT_ORDERS: dict[str, Callable[[Project], Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behaviour:
-    """How the server behaves, where servers differ."""
-
-    latency: float = 0.0
-    """Seconds by which every answer is late."""
-    requests_per_minute: int | None = None
-    """More than these are answered with 429 `Retry later`; None: no limit."""
-    jobs_lists_per_minute: int | None = None
-    """The jobs list's own limit, whose 429 has a JSON body and no RateLimit headers."""
-    gzip: bool = False
-    """Whether bodies are compressed for clients that accept it, as NGINX before GitLab does."""
-
-
-@dataclass(slots=True)
-class Requests:
-    """What the server was asked; a kind is the name of a route: jobs, job, trace, pipelines."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    log: list[tuple[str, str, int]] = field(default_factory=list)
-    """Kind, path with query, and status of every request, oldest first."""
-
-    def note(self, kind: str, path: str, status: int) -> None:
-        """Add one request."""
-        self.counts[kind] += 1
-        self.log.append((kind, path, status))
-
-    @property
-    def total(self) -> int:
-        """How many there were."""
-        return len(self.log)
-
-
 class Api:
     """The handlers: one method for each endpoint."""
 
-    def __init__(
-        self, company: Company, *, token: str, behaviour: Behaviour, requests: Requests
-    ) -> None:
-        """Serve this company to whoever holds the token."""
+    def __init__(self, company: Company, gate: Gate, requests: Requests) -> None:
+        """Serve this company to whom the gate lets through."""
         self._company = company
-        self._token = token
-        self._behaviour = behaviour
+        self._gate = gate
         self._requests = requests
-        self._general = Limit(behaviour.requests_per_minute, time.monotonic)
-        self._jobs_lists = Limit(behaviour.jobs_lists_per_minute, time.monotonic)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes; a route's name is the kind its requests are counted under."""
-        root = "/api/v4"
-        project = f"{root}/projects/{{project}}"
+        project, group = f"{_ROOT}/projects/{{project}}", f"{_ROOT}/groups/{{group}}"
+        pipelines = f"{project}/pipelines"
         return [
-            web.get(f"{root}/version", self.version, name="version"),
-            web.get(f"{root}/user", self.user, name="user"),
-            web.get(f"{root}/projects", self.projects, name="projects"),
-            web.get(project, self.project, name="project"),
-            web.get(f"{root}/groups/{{group}}", self.group, name="group"),
-            web.get(
-                f"{root}/groups/{{group}}/projects", self.group_projects, name="group_projects"
-            ),
-            web.get(f"{project}/jobs", self.jobs, name="jobs"),
-            web.get(f"{project}/jobs/{{job}}", self.job, name="job"),
-            web.get(f"{project}/jobs/{{job}}/trace", self.trace, name="trace"),
-            web.get(f"{project}/pipelines", self.pipelines, name="pipelines"),
-            web.get(
-                f"{project}/pipelines/{{pipeline}}/jobs", self.pipeline_jobs, name="pipeline_jobs"
-            ),
+            web.get(f"{SIMULATOR}/requests", self.requests),
+            self._route("version", f"{_ROOT}/version", self.version),
+            self._route("user", f"{_ROOT}/user", self.user),
+            self._route("projects", f"{_ROOT}/projects", self.projects),
+            self._route("project", project, self.project),
+            self._route("group", group, self.group),
+            self._route("group_projects", f"{group}/projects", self.group_projects),
+            self._route("jobs", f"{project}/jobs", self.jobs),
+            self._route("job", f"{project}/jobs/{{job}}", self.job),
+            self._route("trace", f"{project}/jobs/{{job}}/trace", self.trace),
+            self._route("pipelines", pipelines, self.pipelines),
+            self._route("pipeline_jobs", f"{pipelines}/{{pipeline}}/jobs", self.pipeline_jobs),
+            self._route("unknown", "/{path:.*}", self.unknown),
         ]
 
-    # -- around every request ---------------------------------------------------------------
+    def _route(self, kind: str, path: str, handler: Handler) -> web.RouteDef:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            return await self._gate.answer(
+                request, kind, lambda: self._answered(request, kind, handler)
+            )
 
-    @web.middleware
-    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Count, delay, authenticate and limit a request, and put the common headers on."""
-        if self._behaviour.latency:
-            await asyncio.sleep(self._behaviour.latency)
-        response = await self._answer(request, handler)
-        headers = response.headers
-        headers["Date"] = format_datetime(self._company.now, usegmt=True)
-        if "Retry-After" not in headers or "RateLimit-ResetTime" in headers:
-            headers.update(self._limit_headers())
-        if self._behaviour.gzip:
-            response.enable_compression()
-        resource = request.match_info.route.resource
-        kind = (resource.name if resource is not None else None) or "unknown"
-        self._requests.note(kind, request.path_qs, response.status)
-        return response
+        return web.get(path, serve, name=kind)
 
-    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not self._general.take():
-            return self._retry_later()
-        if not self._authentic(request):
-            return _json({"message": "401 Unauthorized"}, status=401)
+    async def _answered(self, request: web.Request, kind: str, handler: Handler) -> Answer:
         try:
-            return await handler(request)
+            answer = await handler(request)
         except BadQueryError as problem:
-            return _json({"error": str(problem)}, status=problem.status)
-        except web.HTTPNotFound:
-            return _json({"error": "404 Not Found"}, status=404)
+            return as_json({"error": str(problem)}, status=problem.status)
         except _RefusedError as refusal:
-            return _json({"message": str(refusal)}, status=refusal.status)
+            return as_json({"message": str(refusal)}, status=refusal.status)
+        except _MovedError as moved:
+            text = f"This resource has been moved permanently to {moved.url}"
+            return as_text(text, status=301, headers={"Location": moved.url})
+        if kind in self._gate.behaviour.empty:
+            return as_text("") if kind == "trace" else as_json([])
+        return answer
 
-    def _authentic(self, request: web.Request) -> bool:
-        given = request.headers.get("PRIVATE-TOKEN")
-        if given is None:
-            given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        return given == self._token
+    async def requests(self, _request: web.Request) -> web.Response:
+        """`GET /-/simulator/requests`: what was asked so far, for other processes."""
+        return web.json_response(self._requests.summary())
 
-    def _limit_headers(self) -> dict[str, str]:
-        limit = self._general
-        return {
-            "RateLimit-Limit": str(limit.shown),
-            "RateLimit-Name": "throttle_authenticated_api",
-            "RateLimit-Observed": str(limit.observed),
-            "RateLimit-Remaining": str(limit.remaining),
-            "RateLimit-Reset": str(self._company.now_ms // 1000 + int(limit.resets_in) + 1),
-        }
-
-    def _retry_later(self) -> web.Response:
-        seconds = int(self._general.resets_in) + 1
-        reset = self._company.now + dt.timedelta(seconds=seconds)
-        return web.Response(
-            status=429,
-            text="Retry later\n",
-            headers={
-                "Retry-After": str(seconds),
-                "RateLimit-ResetTime": format_datetime(reset, usegmt=True),
-            },
-        )
+    async def unknown(self, _request: web.Request) -> Answer:
+        """Answer what GitLab's API does not know."""
+        return as_json({"error": "404 Not Found"}, status=404)
 
     # -- the instance -----------------------------------------------------------------------
 
-    async def version(self, _request: web.Request) -> web.Response:
+    async def version(self, _request: web.Request) -> Answer:
         """`GET /version`."""
-        return _json({"version": VERSION, "revision": "535ced5f", "enterprise": True})
+        return as_json(
+            {"version": self._gate.behaviour.version, "revision": "535ced5f", "enterprise": True}
+        )
 
-    async def user(self, request: web.Request) -> web.Response:
+    async def user(self, request: web.Request) -> Answer:
         """`GET /user`: the token's own."""
-        return _json(
+        return as_json(
             {
                 "id": 53,
                 "username": "harvest-bot",
@@ -199,28 +129,28 @@ class Api:
 
     # -- projects and groups ----------------------------------------------------------------
 
-    async def projects(self, request: web.Request) -> web.Response:
+    async def projects(self, request: web.Request) -> Answer:
         """`GET /projects`: keyset by id, or offset."""
-        query = request.query
+        query, paging = request.query, self._gate.behaviour.pages
         items = _archived(self._company.projects, query)
         link = _linker(request)
         if query.get("pagination") == "keyset":
             if query.get("order_by", "id") != "id":
                 raise BadQueryError(_NO_KEYSET, status=405)
-            page = by_id(items, _id, query, link)
+            page = by_id(items, _id, query, link, paging)
         else:
-            page = by_offset(_ordered(items, query), query, link)
+            page = by_offset(_ordered(items, query), query, link, paging, self._cap("Project"))
         return self._project_page(request, page)
 
-    async def project(self, request: web.Request) -> web.Response:
+    async def project(self, request: web.Request) -> Answer:
         """`GET /projects/:id`."""
-        return _json(Entities(self._company, _base(request)).project(self._project(request)))
+        return as_json(Entities(self._company, _base(request)).project(self._project(request)))
 
-    async def group(self, request: web.Request) -> web.Response:
+    async def group(self, request: web.Request) -> Answer:
         """`GET /groups/:id`."""
-        return _json(Entities(self._company, _base(request)).group(self._group(request)))
+        return as_json(Entities(self._company, _base(request)).group(self._group(request)))
 
-    async def group_projects(self, request: web.Request) -> web.Response:
+    async def group_projects(self, request: web.Request) -> Answer:
         """`GET /groups/:id/projects`: no subgroups unless asked for, shared ones unless refused."""
         query = request.query
         group = self._group(request)
@@ -235,56 +165,74 @@ class Api:
             for project in _archived(self._company.projects, query)
             if project.group_id in groups or (shared and groups.intersection(project.shared_with))
         ]
-        page = by_offset(_ordered(items, query), query, _linker(request))
+        paging = self._gate.behaviour.pages
+        page = by_offset(_ordered(items, query), query, _linker(request), paging)
         return self._project_page(request, page)
 
-    def _project_page(self, request: web.Request, page: Page[Project]) -> web.Response:
+    def _project_page(self, request: web.Request, page: Page[Project]) -> Answer:
         entities = Entities(self._company, _base(request))
         simple = _flag(request.query, "simple", default=False)
         body = [entities.project(project, simple=simple) for project in page.items]
-        return _json(body, headers=page.headers)
+        return as_json(body, headers=page.headers)
 
     # -- jobs and traces --------------------------------------------------------------------
 
-    async def jobs(self, request: web.Request) -> web.Response:
+    async def jobs(self, request: web.Request) -> Answer:
         """`GET /projects/:id/jobs`: newest first, keyset or offset, never with totals."""
-        if not self._jobs_lists.take():
-            message = "This endpoint has been requested too many times. Try again later."
-            return _json({"message": {"error": message}}, status=429, headers={"Retry-After": "60"})
         project = self._readable(request)
-        query = request.query
+        query, behaviour = request.query, self._gate.behaviour
         jobs = self._scoped(self._company.jobs_of(project.id), _scopes(request))
-        if query.get("pagination") == "keyset":
+        if query.get("pagination") == "keyset" and self._gate.age.pages_jobs_by_keyset:
             if query.get("order_by", "id") != "id" or query.get("sort", "desc") != "desc":
                 raise BadQueryError(_NO_KEYSET, status=405)
-            return self._job_page(request, by_cursor(jobs, _id, query, _linker(request)))
+            page = by_cursor(jobs, _id, query, _linker(request), behaviour.pages)
+            return self._job_page(request, page)
         if query.get("sort", "desc") == "desc":
             jobs = list(reversed(jobs))
-        return self._job_page(request, by_offset(jobs, query, _linker(request)))
-
-    async def job(self, request: web.Request) -> web.Response:
-        """`GET /projects/:id/jobs/:job_id`."""
-        job = self._job(request)
-        entities = Entities(self._company, _base(request))
-        return _json(entities.job(job, self._company.now_ms))
-
-    async def trace(self, request: web.Request) -> web.Response:
-        """`GET /projects/:id/jobs/:job_id/trace`: the bytes, 200 and empty where none are left."""
-        job = self._job(request)
-        if job.log == "missing":
-            raise _RefusedError("404 Not found", status=404)
-        if job.log == "forbidden":
-            raise _RefusedError("403 Forbidden", status=403)
-        return web.Response(
-            body=self._company.trace(job.id),
-            content_type="text/plain",
-            headers={"Content-Disposition": f'infile; filename="{job.id}.log"'},
+        cap = self._cap("Ci::Build")
+        return self._job_page(
+            request, by_offset(jobs, query, _linker(request), behaviour.pages, cap)
         )
 
-    def _job_page(self, request: web.Request, page: Page[Job]) -> web.Response:
-        entities = Entities(self._company, _base(request))
-        now = self._company.now_ms
-        return _json([entities.job(job, now) for job in page.items], headers=page.headers)
+    async def job(self, request: web.Request) -> Answer:
+        """`GET /projects/:id/jobs/:job_id`."""
+        job = self._job(request)
+        return as_json(self._described(request)(job))
+
+    async def trace(self, request: web.Request) -> Answer:
+        """`GET /projects/:id/jobs/:job_id/trace`: the bytes, 200 and empty where none are left."""
+        job = self._job(request)
+        erased = job.erased is not None and job.erased <= self._company.now_ms
+        if job.log == "missing" and not erased:
+            raise _RefusedError("404 Not found", status=404)
+        if job.log == "forbidden" and not erased:
+            raise _RefusedError("403 Forbidden", status=403)
+        behaviour = self._gate.behaviour
+        body = self._company.log(job.id, growing=behaviour.growing)
+        answer = Answer(
+            body=body,
+            kind="text/plain",
+            headers={"Content-Disposition": f'infile; filename="{job.id}.log"'},
+            chunked=behaviour.chunked,
+        )
+        archived = job.archived is not None and job.archived <= self._company.now_ms
+        if behaviour.ranges and behaviour.archives and archived:
+            answer.headers["ETag"] = f'"{job.id:x}-{len(body):x}"'
+            return ranged(answer, request.headers.get("Range"))
+        return answer
+
+    def _job_page(self, request: web.Request, page: Page[Job]) -> Answer:
+        return as_json(list(map(self._described(request), page.items)), headers=page.headers)
+
+    def _described(self, request: web.Request) -> Callable[[Job], dict[str, Any]]:
+        """Return a function that gives the JSON of a job, as this server knows it."""
+        entities = Entities(self._company, _base(request), archives=self._gate.behaviour.archives)
+        age, now = self._gate.age, self._company.now_ms
+        return lambda job: age.job(entities.job(job, now))
+
+    def _cap(self, objects: str) -> Cap | None:
+        rows = self._gate.behaviour.offset_cap
+        return None if rows is None else Cap(rows, objects)
 
     def _scoped(self, jobs: list[Job], scopes: frozenset[str]) -> list[Job]:
         if not scopes:
@@ -294,11 +242,13 @@ class Api:
 
     # -- pipelines --------------------------------------------------------------------------
 
-    async def pipelines(self, request: web.Request) -> web.Response:
+    async def pipelines(self, request: web.Request) -> Answer:
         """`GET /projects/:id/pipelines`: child pipelines only where their source is asked for."""
         project = self._readable(request)
         query, now = request.query, self._company.now_ms
         source = query.get("source")
+        if source == "parent_pipeline" and not self._gate.age.lists_child_pipelines:
+            raise BadQueryError("source does not have a valid value")
         since, until = _moment(query, "updated_after"), _moment(query, "updated_before")
         items = [
             pipeline
@@ -313,11 +263,11 @@ class Api:
         items.sort(
             key=lambda pipeline: order(pipeline, now), reverse=query.get("sort", "desc") == "desc"
         )
-        page = by_offset(items, query, _linker(request))
+        page = by_offset(items, query, _linker(request), self._gate.behaviour.pages)
         entities = Entities(self._company, _base(request))
-        return _json([entities.pipeline(each, now) for each in page.items], headers=page.headers)
+        return as_json([entities.pipeline(each, now) for each in page.items], headers=page.headers)
 
-    async def pipeline_jobs(self, request: web.Request) -> web.Response:
+    async def pipeline_jobs(self, request: web.Request) -> Answer:
         """`GET /projects/:id/pipelines/:pipeline_id/jobs`: retried jobs only where asked for."""
         project = self._readable(request)
         wanted = request.match_info["pipeline"]
@@ -339,7 +289,12 @@ class Api:
     # -- what a path names ------------------------------------------------------------------
 
     def _project(self, request: web.Request) -> Project:
-        project = self._company.project(request.match_info["project"])
+        wanted = request.match_info["project"]
+        project = self._company.project(wanted)
+        if project is None and self._gate.age.redirects_moved_projects:
+            moved = self._company.moved_to(wanted)
+            if moved is not None:
+                raise _MovedError(_by_id(request, moved))
         if project is None:
             raise _RefusedError("404 Project Not Found", status=404)
         return project
@@ -362,7 +317,7 @@ class Api:
         project = self._readable(request)
         wanted = request.match_info["job"]
         job = self._company.job(int(wanted)) if wanted.isdecimal() else None
-        if job is None or job.project is not project or job.created > self._company.now_ms:
+        if job is None or job.project.id != project.id or job.created > self._company.now_ms:
             raise _RefusedError("404 Not found", status=404)
         return job
 
@@ -373,18 +328,26 @@ class _RefusedError(Exception):
         self.status = status
 
 
+class _MovedError(Exception):
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.url = url
+
+
 _NO_KEYSET = "Keyset pagination is not yet available for this type of request"
-
-
-def _json(
-    body: object, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> web.Response:
-    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
-    return web.Response(text=text, status=status, headers=headers, content_type="application/json")
 
 
 def _base(request: web.Request) -> str:
     return f"{request.scheme}://{request.host}"
+
+
+def _by_id(request: web.Request, project_id: int) -> str:
+    """Return the URL asked for, with the project's id in place of its old path."""
+    asked = request.rel_url.raw_path.removeprefix(f"{_ROOT}/projects/")
+    rest = asked.partition("/")[2]
+    url = f"{_base(request)}{_ROOT}/projects/{project_id}"
+    url += f"/{rest}" if rest else ""
+    return f"{url}?{request.query_string}" if request.query_string else url
 
 
 def _linker(request: web.Request) -> Callable[[str], str]:

@@ -123,6 +123,11 @@ def canonical(image: Image) -> Image:
     return replace(image, name=name, tag=image.tag or ("latest" if not image.digest else None))
 
 
+def tagged(image: Image) -> Image:
+    """Return the image as Docker's client names it: `latest` filled in."""
+    return image if image.tag or image.digest else replace(image, tag="latest")
+
+
 def pinned(image: Image, day: int) -> Image:
     """Return the image pinned to the digest its tag had on that day."""
     return replace(image, digest=digest_on(image, day))

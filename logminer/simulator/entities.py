@@ -7,6 +7,7 @@ The job is shaped like the example in GitLab's documentation, with every field a
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from logminer.simulator.fleet import Runner, revision
@@ -18,23 +19,32 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _ENDED = frozenset({"success", "failed", "canceled"})
 """`finished_at` is set on these; a skipped job has none."""
 
 
 def timestamp(ms: int | None) -> str | None:
     """Return the moment as GitLab writes it: ISO 8601, milliseconds, `Z`."""
-    if ms is None:
-        return None
-    moment = dt.datetime.fromtimestamp(ms // 1000, dt.UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+    return None if ms is None else _written(ms)
+
+
+@lru_cache(maxsize=4096)
+def _written(ms: int) -> str:
+    """Write a moment; a page of jobs repeats those of its pipelines."""
+    moment = _EPOCH + dt.timedelta(milliseconds=ms)
+    return f"{moment.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
 
 
 class Entities:
     """Makes the JSON of one company's things; `base` is the URL the server is reached at."""
 
-    def __init__(self, company: Company, base: str) -> None:
-        """Describe this company under this URL (no trailing slash)."""
+    def __init__(self, company: Company, base: str, *, archives: bool = True) -> None:
+        """Describe this company under this URL (no trailing slash).
+
+        With `archives` finished logs become artifacts.
+        """
+        self._archives = archives
         self._company = company
         self._base = base
         self._created = timestamp(company.first_moment)
@@ -114,7 +124,7 @@ class Entities:
             "source": pipeline.source,
             "created_at": timestamp(pipeline.created),
             "updated_at": timestamp(pipeline.updated_at(now)),
-            "web_url": f"{self._base}/{pipeline.project.path}/-/pipelines/{pipeline.id}",
+            "web_url": f"{self._base}/{self._path(pipeline.project)}/-/pipelines/{pipeline.id}",
         }
 
     def job(self, job: Job, now: int) -> Json:
@@ -144,7 +154,7 @@ class Entities:
         if status == "failed":
             body["failure_reason"] = job.failure_reason
         body |= {
-            "web_url": f"{self._base}/{job.project.path}/-/jobs/{job.id}",
+            "web_url": f"{self._base}/{self._path(job.project)}/-/jobs/{job.id}",
             "project": {"ci_job_token_scope_enabled": False},
         }
         artifacts = self._artifacts(job, now)
@@ -160,6 +170,11 @@ class Entities:
             "tag_list": list(job.runner.tags),
         }
         return body
+
+    def _path(self, project: Project) -> str:
+        """Return where the project is now: a job remembers where it was."""
+        now = self._company.project(str(project.id))
+        return project.path if now is None else now.path
 
     def _artifacts(self, job: Job, now: int) -> list[Json]:
         erased = job.erased is not None and now >= job.erased
@@ -181,7 +196,7 @@ class Entities:
                     "file_format": "gzip",
                 },
             ]
-        if job.log in {"ok", "erased", "forbidden"}:
+        if self._archives and job.log in {"ok", "erased", "forbidden"}:
             artifacts.append(
                 {
                     "file_type": "trace",
@@ -254,7 +269,7 @@ def _manager(job: Job) -> Json:
         "system_id": job.runner.system_id,
         "version": ".".join(map(str, job.version)),
         "revision": revision(job.version),
-        "platform": "linux",
+        "platform": "windows" if job.runner.is_windows else "linux",
         "architecture": job.runner.architecture,
         "created_at": timestamp(job.started),
         "contacted_at": timestamp(job.started),

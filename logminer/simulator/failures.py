@@ -173,6 +173,24 @@ _BUILDKIT: dict[str, Callable[[str], str]] = {
 BUILDKIT_KINDS = frozenset(_BUILDKIT)
 
 
+def podman_error(kind: str, image: Image) -> str:
+    """Return what podman says when it cannot get an image, named in full."""
+    repository = f"{image.registry}/{image.repository}"
+    return (
+        f"Error: initializing source docker://{image.written}: "
+        f"reading manifest {image.digest or image.tag} in {repository}: {_PODMAN[kind]}\n"
+    )
+
+
+_PODMAN = {
+    "denied": "requested access to the resource is denied",
+    "not_found": "manifest unknown",
+    "rate_limited": _LIMIT,
+    "unauthorized": "unauthorized: authentication required",
+}
+PODMAN_KINDS = frozenset(_PODMAN)
+
+
 def failure_reason(version: tuple[int, int, int], kind: str) -> str:
     """Return the `failure_reason` a new server (19.1 or later) shows for a failed image pull.
 

@@ -21,6 +21,10 @@ POD_EVENTS_KNOWN: Version = (16, 5, 0)
 SCRIPT_SECTIONS_KNOWN: Version = (16, 7, 0)
 
 
+_BARE = frozenset({"shell", "ssh", "instance", "custom", "virtualbox"})
+"""The executors that know no containers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
     """A registered runner; its releases are (share of the company's life, version)."""
@@ -68,15 +72,22 @@ class Runner:
         return self.executor == "kubernetes"
 
     @property
-    def is_shell(self) -> bool:
-        """Whether jobs run on the machine itself, without an image."""
-        return self.executor == "shell"
+    def is_bare(self) -> bool:
+        """Whether jobs run on a machine itself, without an image."""
+        return self.executor in _BARE
+
+    @property
+    def is_windows(self) -> bool:
+        """Whether its machines run Windows."""
+        return self.executor == "docker-windows"
 
     @property
     def tags(self) -> tuple[str, ...]:
         """The tags of the jobs it takes."""
-        if self.is_shell:
-            return ("metal", "shell")
+        if self.is_bare:
+            return ("metal", self.executor)
+        if self.is_windows:
+            return ("windows", "docker")
         if self.architecture == "arm64":
             return ("arm64", "docker")
         return ("kubernetes", "linux") if self.is_kubernetes else ("docker", "linux")
@@ -272,5 +283,42 @@ FLEET: tuple[Runner, ...] = (
         executor="shell",
         weight=2,
         releases=_releases("15.8.2", "15.9.1", "16.11.2", "18.11.1"),
+    ),
+    Runner(
+        id=41,
+        description="lab-gateway",
+        executor="ssh",
+        weight=1,
+        releases=_releases("13.12.0", "15.11.1", "17.5.0"),
+    ),
+    Runner(
+        id=42,
+        description="elastic-machines",
+        executor="instance",
+        weight=1,
+        releases=_releases("16.11.2", "18.2.0", "19.1.1"),
+    ),
+    Runner(
+        id=43,
+        description="sandboxes",
+        executor="custom",
+        weight=1,
+        releases=_releases("14.4.0", "17.2.1", "18.9.0"),
+    ),
+    Runner(
+        id=44,
+        description="virtual-lab",
+        executor="virtualbox",
+        weight=1,
+        releases=_releases("14.1.0", "14.10.1", "16.8.0"),
+    ),
+    Runner(
+        id=45,
+        description="windows-builders",
+        executor="docker-windows",
+        weight=4,
+        releases=_releases("15.11.1", "17.9.2", "18.11.0"),
+        policies=ALWAYS_ELSE_LOCAL,
+        helper="named",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from logminer.simulator.life import (
     first_ms,
 )
 from logminer.simulator.recipes import (
+    FALLIBLE,
     STAGES,
     Adoption,
     Story,
@@ -31,10 +32,12 @@ from logminer.simulator.recipes import (
     as_of,
     is_gone,
     job_image,
-    recipe,
 )
+from logminer.simulator.stacks import recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from logminer.simulator.organisation import Project
 
 _FIRST_PIPELINE_ID = 2_547_000_000
@@ -56,6 +59,8 @@ _BRANCHES = (
     "hotfix",
 )
 
+_MANUAL_JOBS = 10
+"""In each of the pipelines that nobody touches."""
 _OUTCOMES = {
     "none": 824,
     "script": 50,
@@ -99,13 +104,16 @@ class Historian:
         ]
         self._runners = {
             tag: _weighted([runner for runner in FLEET if tag in runner.tags])
-            for tag in ("linux", "kubernetes", "arm64", "metal")
+            for tag in ("linux", "kubernetes", "arm64", "metal", "windows")
         }
         self._outcomes = _table(_OUTCOMES)
         self._logs = _table(_LOGS)
 
-    def write(self, count: int) -> list[Pipeline]:
-        """Return pipelines with exactly `count` jobs, ids given in order of creation."""
+    def write(self, count: int, untouched: int = 0) -> list[Pipeline]:
+        """Return pipelines with exactly `count` jobs, ids given in order of creation.
+
+        `untouched` manual jobs come on top, in pipelines of their own; nobody ever plays them.
+        """
         pipelines: list[Pipeline] = []
         weights = list(accumulate(each.project.weight for each in self._configured))
         written = 0
@@ -116,15 +124,24 @@ class Historian:
                 if pipeline.jobs:
                     written += len(pipeline.jobs)
                     pipelines.append(pipeline)
+        pipelines += self._waiting(untouched)
         _number(pipelines)
         for pipeline in pipelines:
-            pipeline.moments = sorted(
-                moment
-                for job in pipeline.jobs
-                for moment in (job.created, job.ready, job.queued, job.started, job.finished)
-                if moment is not None
-            )
+            pipeline.note_moments()
         return pipelines
+
+    def _waiting(self, count: int) -> Iterator[Pipeline]:
+        """Return pipelines of manual jobs that wait for ever, `count` of them in all."""
+        for first in range(0, count, _MANUAL_JOBS):
+            configured = self._rng.choice(self._configured)
+            pipeline = self._pipeline(configured.project, self._moment(), "web", "main")
+            template = replace(configured.recipe[-1], when="manual")
+            for number in range(first, min(count, first + _MANUAL_JOBS)):
+                named = replace(template, name=f"{template.name} {number}")
+                job = self._job(pipeline, named, pipeline.created)
+                job.waiting, job.queued = "manual", None
+                pipeline.jobs.append(job)
+            yield pipeline
 
     # -- when -------------------------------------------------------------------------------
 
@@ -160,14 +177,8 @@ class Historian:
             ref = rng.choice(_BRANCHES)
         else:
             ref = "main"
-        pipeline = Pipeline(
-            project=project,
-            source=source,
-            ref=ref,
-            is_tag=is_tag,
-            sha=f"{rng.getrandbits(160):040x}",
-            created=created,
-        )
+        pipeline = self._pipeline(project, created, source, ref)
+        pipeline.is_tag = is_tag
         templates = [each for each in configured.recipe if rng.random() < each.share]
         self._run(pipeline, templates or list(configured.recipe[:1]), configured.habits)
         if not chance(rng, 0.08):
@@ -184,6 +195,16 @@ class Historian:
             child, rng.sample(configured.recipe, min(2, len(configured.recipe))), configured.habits
         )
         return [pipeline, child]
+
+    def _pipeline(self, project: Project, created: int, source: str, ref: str) -> Pipeline:
+        return Pipeline(
+            project=project,
+            source=source,
+            ref=ref,
+            is_tag=False,
+            sha=f"{self._rng.getrandbits(160):040x}",
+            created=created,
+        )
 
     def _run(self, pipeline: Pipeline, templates: list[Template], habits: Adoption) -> None:
         """Let the stages follow each other; after a failure the rest is skipped."""
@@ -271,7 +292,7 @@ class Historian:
         mishap = self._rng.choices(names, cum_weights=weights)[0]
         template = job.template
         possible = {
-            "script_pull": bool(template.steps),
+            "script_pull": bool(template.steps) and template.steps[-1].kind in FALLIBLE,
             "service_pull": bool(template.services),
             "service_rejected": bool(template.services) and not job.runner.is_kubernetes,
             "helper_pull": job.runner.is_kubernetes or job.runner.helper != "bundled",
@@ -280,7 +301,7 @@ class Historian:
         }
         if not possible.get(mishap, True):
             return "none"
-        if job.runner.is_shell and mishap in IN_PREPARATION - {"system"}:
+        if job.runner.is_bare and mishap in IN_PREPARATION - {"system"}:
             return "none"
         return mishap
 
@@ -291,7 +312,7 @@ class Historian:
         day = job.day
         image = job_image(template, habits, day, group)
         services = [as_of(service, habits, day, group) for service in template.services]
-        if mishap in {"none", "script"} and not job.runner.is_shell and chance(rng, 0.6):
+        if mishap in {"none", "script"} and not job.runner.is_bare and chance(rng, 0.6):
             if image is not None and image.digest is None and is_gone(image, day, self._story):
                 job.failure_kind = "not_found"
                 return "job_pull"

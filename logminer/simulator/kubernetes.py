@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from logminer.simulator.catalogue import canonical
 from logminer.simulator.dice import hex64
 from logminer.simulator.docker import PreparationFailedError
 from logminer.simulator.failures import kubelet_error
 
 if TYPE_CHECKING:
+    from logminer.simulator.catalogue import Image
     from logminer.simulator.plan import Need, Plan
     from logminer.simulator.planted import Truth, Use
     from logminer.simulator.writer import Writer
@@ -112,7 +114,13 @@ class KubernetesNarrator:
         for name, role, need in self._needs():
             rescued = need.cached  # by `IfNotPresent`, the second policy
             if need.failure is not None and (role == "job" or not rescued):
-                self._fail(name, self._truth.see(role, need.image), need)
+                self._fail(name, self._truth.see(role, self._as_named(need)), need)
+
+    def _as_named(self, need: Need) -> Image:
+        """Return the image as its failure names it: before 13.11 only the kubelet does."""
+        if self._version >= (13, 11) or need.failure == "other":
+            return need.image
+        return canonical(need.image)
 
     def _needs(self) -> list[tuple[str, str, Need]]:
         """Return container name, role and need of each container that pulls."""

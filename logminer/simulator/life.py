@@ -135,6 +135,15 @@ class Pipeline:
     moments: list[int] = field(default_factory=list)
     """When one of its jobs changed, ascending."""
 
+    def note_moments(self) -> None:
+        """Take the moments of its jobs anew: one of them lives differently than was written."""
+        self.moments = sorted(
+            moment
+            for job in self.jobs
+            for moment in (job.created, job.ready, job.queued, job.started, job.finished)
+            if moment is not None
+        )
+
     def updated_at(self, now: int) -> int:
         """Return the last change at that moment."""
         position = bisect_right(self.moments, now)

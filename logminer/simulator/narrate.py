@@ -8,7 +8,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from logminer.simulator.dice import chance, hex64
+from logminer.simulator.bare import BareNarrator
+from logminer.simulator.bulk import Bulk
+from logminer.simulator.dice import chance, dice, hex64
 from logminer.simulator.docker import DockerNarrator, PreparationFailedError
 from logminer.simulator.fleet import revision
 from logminer.simulator.kubernetes import KubernetesNarrator
@@ -20,9 +22,11 @@ from logminer.simulator.writer import RESET, Writer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from logminer.simulator.life import Job
     from logminer.simulator.plan import Plan
     from logminer.simulator.writer import Version
 
+FIRST_COMMAND = "./ci/begin.sh"
 _SPREAD = 1.1
 """Of the sizes of logs around their median (the deviation of the logarithm)."""
 _LARGEST = 40
@@ -53,24 +57,28 @@ def _cut(text: bytes, limit: int, version: Version) -> bytes:
     return shown + b"\n\x1b[31;1mJob's log exceeded limit of %d bytes.\x1b[0;m\n" % limit
 
 
-class _Bare:
-    """The shell executor: no containers, so nothing to prepare."""
+_BLOCK = 2**16
+"""Bytes of the block of which a very large log is made."""
 
-    def __init__(self, plan: Plan, writer: Writer) -> None:
-        self._plan = plan
-        self._writer = writer
 
-    def prepare(self) -> None:
-        shell = " (bash)" if self._plan.version >= (15, 9) else ""
-        self._writer.println(f"Using Shell{shell} executor...")
-        if self._plan.job.mishap == "system":
-            raise PreparationFailedError("disk quota exceeded", system=True)
+def enlarged(text: bytes, job: Job, size: int) -> Bulk:
+    """Return a finished log whose script has printed as much as makes `size` bytes of it.
 
-    def begin_helper_section(self) -> None:
-        """Write nothing."""
-
-    def begin_script(self) -> None:
-        """Write nothing."""
+    ValueError if the script never began, or if the log is that large already.
+    """
+    _, echo, after = text.partition(FIRST_COMMAND.encode())
+    if not echo:
+        raise ValueError(f"the script of job {job.id} never began: its log has no room")
+    rest = after.partition(b"\n")[2]
+    head = text[: len(text) - len(rest)]
+    writer = Writer(
+        version=job.version,
+        timestamps=job.runner.timestamps(job.version),
+        start_ms=job.created if job.started is None else job.started,
+    )
+    fill(writer, dice("bulk", job.id), "plain", _BLOCK)
+    end = b"\n" + rest  # the last block may be cut in the middle of a line
+    return Bulk(head=head, block=writer.finish(), tail=end, size=size)
 
 
 class _Narrator:
@@ -88,11 +96,11 @@ class _Narrator:
             start_ms=job.created if job.started is None else job.started,
             script_sections="FF_SCRIPT_SECTIONS" in job.runner.feature_flags(plan.version),
         )
-        self._executor: DockerNarrator | KubernetesNarrator | _Bare
+        self._executor: DockerNarrator | KubernetesNarrator | BareNarrator
         if job.runner.is_kubernetes:
             self._executor = KubernetesNarrator(plan, self.writer, self.truth)
-        elif job.runner.is_shell:
-            self._executor = _Bare(plan, self.writer)
+        elif job.runner.is_bare:
+            self._executor = BareNarrator(plan, self.writer)
         else:
             self._executor = DockerNarrator(plan, self.writer, self.truth)
 
@@ -163,7 +171,7 @@ class _Narrator:
             else:
                 name = f"runner-{job.runner.token.lower()}-project-{job.project.id}-concurrent-0"
                 host = hex64("host", job.runner.id)[:12]
-            if job.runner.is_shell:
+            if job.runner.is_bare:
                 writer.work(f"Running on {job.runner.description}...\n")
             else:
                 writer.work(f"Running on {name} via {host}...\n")
@@ -219,7 +227,7 @@ class _Narrator:
         name = "step_script" if self._version >= (13, 1) else "build_script"
         with self._section(name, f'Executing "{name}" stage of the job script'):
             self._executor.begin_script()
-            writer.echo("./ci/begin.sh")
+            writer.echo(FIRST_COMMAND)
             if chance(rng, 0.02):
                 reprint(writer)
             steps = bool(job.template.steps)

@@ -28,6 +28,7 @@ from logminer.simulator.recipes import DEFAULT_IMAGE, Adoption, Story, as_of, is
 if TYPE_CHECKING:
     import random
 
+    from logminer.simulator.fleet import Runner
     from logminer.simulator.life import Job
     from logminer.simulator.writer import Version
 
@@ -88,7 +89,7 @@ def plan(seed: int, job: Job, habits: Adoption, story: Story) -> Plan:
         names_no_image=job.template.image is None,
         services=planner.services(),
         helper=planner.helper(),
-        default_helper=helper_image(version, job.runner.architecture).written
+        default_helper=helper_image(version, job.runner).written
         if job.runner.helper == "overridden"
         else None,
         habits=habits,
@@ -102,16 +103,16 @@ def plan(seed: int, job: Job, habits: Adoption, story: Story) -> Plan:
     )
 
 
-def helper_image(version: Version, architecture: str) -> Image:
+def helper_image(version: Version, runner: Runner) -> Image:
     """Return the runner's own image, as its releases name it."""
-    machine = "arm64" if architecture == "arm64" else "x86_64"
+    machine = "arm64" if runner.architecture == "arm64" else "x86_64"
     if version < (14, 0):
         return _once_on_hub(f"{machine}-{revision(version)}")
     number = ".".join(map(str, version))
     return hosted(
         "registry.gitlab.com",
         "gitlab-org/gitlab-runner/gitlab-runner-helper",
-        f"{machine}-v{number}",
+        f"{machine}-v{number}{'-servercore21H2' if runner.is_windows else ''}",
     )
 
 
@@ -182,7 +183,7 @@ class _Planner:
             )
             return self._need(image, failure)
         if runner.helper == "named" or runner.is_kubernetes:
-            return self._need(helper_image(job.version, runner.architecture), failure)
+            return self._need(helper_image(job.version, runner), failure)
         return None
 
     def _need(self, image: Image, failure: str | None) -> Need:

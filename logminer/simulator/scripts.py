@@ -7,7 +7,6 @@ read) are printed too and are no image uses.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from logminer.simulator.catalogue import (
@@ -17,13 +16,16 @@ from logminer.simulator.catalogue import (
     digest_on,
     hosted,
     own,
+    tagged,
 )
 from logminer.simulator.dice import chance, hex64
 from logminer.simulator.failures import BUILDKIT_KINDS, buildkit_error, docker_error
 from logminer.simulator.recipes import as_of
+from logminer.simulator.tools import ToolFailedError, ToolNarrator
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
     from logminer.simulator.plan import Plan
     from logminer.simulator.planted import Truth, Use
@@ -51,18 +53,29 @@ class ScriptNarrator:
 
     def run(self) -> None:
         """Write all steps; raises when the plan lets the last one fail."""
-        steps = self._plan.job.template.steps
-        write = {
+        tools = ToolNarrator(self._plan, self._writer, self._truth, self._fetch)
+        write: dict[str, Callable[[list[Image]], None]] = {
             "pull": self._pull,
             "run": self._run,
             "classic": self._classic,
             "buildkit": self._buildkit,
             "kaniko": self._kaniko,
+            "podman": lambda images: tools.podman(images, failing=self._failing),
+            "podman_build": lambda images: tools.podman_build(images, failing=self._failing),
+            "compose": tools.compose,
+            "crane": tools.crane,
+            "skopeo": tools.skopeo,
+            "nerdctl": tools.nerdctl,
+            "helm": tools.helm,
         }
+        steps = self._plan.job.template.steps
         for number, step in enumerate(steps, 1):
             self._writer.wait(2)
             self._failing = self._plan.job.mishap == "script_pull" and number == len(steps)
-            write[step.kind]([self._configured(image) for image in step.images])
+            try:
+                write[step.kind]([self._configured(image) for image in step.images])
+            except ToolFailedError as problem:
+                raise ScriptFailedError from problem
 
     def _configured(self, image: Image) -> Image:
         plan = self._plan
@@ -79,7 +92,7 @@ class ScriptNarrator:
         if chance(self._rng, 0.3) and not self._failing:
             argument = '"$BASE_IMAGE"'
         self._writer.echo(f"docker pull {argument}")
-        named = _tagged(image)
+        named = tagged(image)
         if named is not image:
             self._writer.work("Using default tag: latest\n")
         if self._failing:  # `pull access denied` does not say the tag the client filled in
@@ -90,7 +103,7 @@ class ScriptNarrator:
     def _run(self, images: list[Image]) -> None:
         image = images[-1]
         self._writer.echo(f"docker run --rm {image.written} --version")
-        named = _tagged(image)
+        named = tagged(image)
         if ("script", named.identity) not in self._truth.uses:  # else it is there already
             self._writer.work_errors(f"Unable to find image '{named.written}' locally\n")
             if self._failing:
@@ -111,7 +124,7 @@ class ScriptNarrator:
                 lines += [f"{layer}: Verifying Checksum", f"{layer}: Download complete"]
             lines += [f"{layer}: Pull complete" for layer in layers]
         status = "Downloaded newer image" if newer else "Image is up to date"
-        lines += [f"Digest: {digest}", f"Status: {status} for {_tagged(image).written}", ""]
+        lines += [f"Digest: {digest}", f"Status: {status} for {tagged(image).written}", ""]
         writer.wait(rng.randint(1, 6))
         writer.work("\n".join(lines))
         use.reach("pulled")
@@ -325,8 +338,3 @@ class ScriptNarrator:
     def _log(self, second: int, text: str) -> None:
         """Write a line of logrus, padded as it pads."""
         self._writer.work_errors(f"\x1b[36mINFO\x1b[0m[{second:04d}] {text:<40} \n")
-
-
-def _tagged(image: Image) -> Image:
-    """Return the image as Docker's client names it: `latest` filled in."""
-    return image if image.tag or image.digest else replace(image, tag="latest")

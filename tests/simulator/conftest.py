@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import http.client
 import json
+import re
+import socket
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -39,6 +41,12 @@ def year() -> Company:
     return Company.generate(
         seed=5, today=TODAY, days=365, projects=130, jobs=4000, median_trace_bytes=300
     )
+
+
+@pytest.fixture
+def small() -> Company:
+    """Return a small company of the test's own, to do with as it likes."""
+    return Company.generate(seed=2, today=TODAY, days=20, projects=8, jobs=60)
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +101,42 @@ def _get(server: Server, path: str, headers: dict[str, str] | None = None) -> An
 def get() -> Callable[..., Answer]:
     """Return a function that asks a server for a path, with its token unless told otherwise."""
     return _get
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What came over the connection before it ended, and how it ended."""
+
+    head: bytes
+    body: bytes
+    was_reset: bool
+
+    @property
+    def length(self) -> int:
+        """What `Content-Length` says."""
+        return int(re.search(rb"\r\nContent-Length: (\d+)", self.head)[1])  # type: ignore[index] # a test's failure
+
+
+def _raw(server: Server, path: str, *, at_most: int = 10**7, patience: float = 10) -> Raw:
+    host, port = server.url.removeprefix("http://").split(":")
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nPRIVATE-TOKEN: {server.token}\r\n\r\n"
+    received = bytearray()
+    was_reset = False
+    with socket.create_connection((host, int(port)), timeout=patience) as connection:
+        connection.sendall(request.encode())
+        try:
+            while len(received) < at_most and (piece := connection.recv(2**16)):
+                received += piece
+        except ConnectionResetError:
+            was_reset = True
+    head, _, body = bytes(received).partition(b"\r\n\r\n")
+    return Raw(head, body, was_reset)
+
+
+@pytest.fixture
+def raw() -> Callable[..., Raw]:
+    """Return a function that asks for a path and reads until the connection ends, or enough."""
+    return _raw
 
 
 @pytest.fixture

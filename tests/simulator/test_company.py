@@ -131,7 +131,18 @@ def test_every_kind_of_job_occurs(year: Company) -> None:
     assert any(pipeline.is_tag for pipeline in year.pipelines)
     assert any(job.started is None and job.status == "failed" for job in year.jobs)
     assert {job.runner.executor for job in year.jobs} == {
-        "docker", "docker+machine", "docker-autoscaler", "kubernetes", "shell",
+        "docker", "docker+machine", "docker-autoscaler", "docker-windows", "kubernetes", "shell",
+        "ssh", "instance", "custom", "virtualbox",
+    }  # fmt: skip
+
+
+def test_every_tool_occurs(year: Company) -> None:
+    """Scripts use every tool there is a narration of."""
+    ran = [job for job in year.jobs if job.ran]
+
+    assert {step.kind for job in ran for step in job.template.steps} == {
+        "pull", "run", "classic", "buildkit", "kaniko", "podman", "podman_build", "compose",
+        "crane", "skopeo", "nerdctl", "helm",
     }  # fmt: skip
 
 

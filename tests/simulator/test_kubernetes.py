@@ -126,3 +126,24 @@ def test_empty_line_before_the_end_of_a_section(tell: Tell) -> None:
     trace, _ = tell((15, 10, 0), executor="kubernetes")
 
     assert b"\n\nsection_end:1768988" in trace
+
+
+@pytest.mark.parametrize(
+    ("version", "named"),
+    [((13, 9, 0), "docker.io/library/postgres:15"), ((13, 12, 0), "postgres:15")],
+)
+def test_name_in_a_failure(
+    tell: Tell, need: MakeNeed, version: tuple[int, int, int], named: str
+) -> None:
+    """Before 13.11 only the kubelet names a service that cannot be had, and does so in full."""
+    trace, rows = tell(
+        version,
+        executor="kubernetes",
+        services=(need(hub("postgres", "15"), failure="not_found"),),
+        runner={"policies": ("IfNotPresent",)},
+    )
+
+    assert f'"{named}"'.encode() in trace
+    assert [(row.role, row.image, row.outcome) for row in rows if row.role == "service"] == [
+        ("service", named, "failed")
+    ]

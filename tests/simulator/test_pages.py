@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from logminer.simulator.pages import BadQueryError, by_cursor, by_id, by_offset, page_size
+
+if TYPE_CHECKING:
+    from logminer.simulator.behaviour import Paging
 
 _ITEMS = [3, 5, 8, 13, 21, 34, 55]
 
@@ -61,6 +66,31 @@ def test_by_id(query: dict[str, str], items: list[int], following: tuple[str, st
         assert "Link" not in page.headers
     else:
         assert _query(page.headers["Link"])[following[0]] == following[1]
+
+
+@pytest.mark.parametrize("sort", ["asc", "desc"])
+@pytest.mark.parametrize("paging", ["overlap", "endless", "loop"])
+def test_by_id_misleads(sort: str, paging: Paging) -> None:
+    """Pages by id may overlap, go on for ever, or begin again."""
+    query, seen, links = {"sort": sort, "per_page": "5"}, [], []
+    for _ in range(6):
+        page = by_id(_ITEMS, int, query, _link, paging)
+        seen.append(list(page.items))
+        if "Link" not in page.headers:
+            break
+        links.append(page.headers["Link"])
+        query = _query(page.headers["Link"])
+    ordered = _ITEMS if sort == "asc" else _ITEMS[::-1]
+
+    assert seen[0] == ordered[:5]
+    if paging == "overlap":
+        assert seen == [ordered[:5], ordered[2:]]
+    elif paging == "endless":
+        assert seen[1:] == [ordered[5:]] * 5
+        assert len(set(links)) == 6
+    else:
+        assert seen == [ordered[:5], ordered[5:]] * 3
+        assert len(set(links)) == 2
 
 
 def test_offset() -> None:

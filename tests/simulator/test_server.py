@@ -9,12 +9,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from logminer.simulator import Behaviour, Company, Requests, Server, serve
+from logminer.simulator import Behaviour, Company, Server, serve
+from logminer.simulator.__main__ import main
 
 Get = Callable[..., Any]
 Pages = Callable[[Server, str], list[Any]]
@@ -429,18 +431,32 @@ def test_requests_are_counted(get: Get) -> None:
 
 
 def test_in_the_foreground(get: Get) -> None:
-    """`python -m logminer.simulator` prints URL and token, and serves."""
+    """`python -m logminer.simulator` prints URL and token, and serves as its flags say."""
     command = [sys.executable, "-m", "logminer.simulator", "--port=0", "--jobs=20", "--projects=3"]
-    with subprocess.Popen(  # noqa: S603 -- this very interpreter
-        [*command, "--token=secret"], stdout=subprocess.PIPE, text=True
-    ) as process:
+    command += ["--server-version=16.1.0", "--untouched=4", "--prerender", "--fault-rate=1"]
+    command += ["--fault-on=user,group", "--fault-kinds=error_502", "--token=secret"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 -- this very interpreter
         try:
             assert process.stdout is not None
             url, token = (process.stdout.readline().strip() for _ in range(2))
-            server = Server(url=url, token=token, requests=Requests(), company=_small())
-            answer = get(server, f"{_API}/projects")
+            server = SimpleNamespace(url=url, token=token)
+            projects = get(server, f"{_API}/projects").json
+            version = get(server, f"{_API}/version").json["version"]
+            failing = get(server, f"{_API}/user").status
         finally:
             process.terminate()
 
     assert token == "secret"  # noqa: S105 -- it opens a simulator that is gone
-    assert len(answer.json) == 3
+    assert (len(projects), version, failing) == (3, "16.1.0", 502)
+
+
+def test_a_flag_that_means_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fault that does not exist is refused in one line, not served as health."""
+    monkeypatch.setattr(sys, "argv", ["simulator", "--fault-rate=1", "--fault-kinds=slow"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith("error: no such fault: slow")
