@@ -7,9 +7,11 @@
     │   │   └── NotGitLabError      the server answers, but not as GitLab
     │   ├── AuthorisationError      the token is missing or refused       exit 4
     │   ├── ServerError             the server cannot be reached or fails exit 1
+    │   │   └── BlockedError        the server refuses this address for everything
     │   ├── StoreError              the store cannot be read or written   exit 1
     │   │   └── NotAStoreError      the path holds no logminer store      exit 2
     │   └── BusyError               locked, or out of budget or time      exit 75
+    │       └── BudgetSpentError    no request is left, or no time
     ├── RetryableError              the same read may succeed later
     │   ├── ConnectionFailedError   no answer, or one that broke off
     │   ├── RateLimitedError        429: wait as long as the server says
@@ -18,6 +20,7 @@
         ├── NotFoundError           404
         ├── ForbiddenError          403
         └── UnexpectedAnswerError   an answer that GitLab's API does not describe
+            └── OffsetLimitError    an old server lists no further back
 
 A message is one line that tells a person what to do next.
 No error carries a token, a credential or a signed URL.
@@ -59,6 +62,10 @@ class ServerError(FatalError):
     """The server cannot be reached, or keeps failing."""
 
 
+class BlockedError(ServerError):
+    """The server refuses this address for everything, as GitLab does for a while to an IP."""
+
+
 class StoreError(FatalError):
     """The store cannot be read or written."""
 
@@ -73,6 +80,10 @@ class BusyError(FatalError):
     """Somebody else holds the lock, or the budget or the time is used up: try again later."""
 
     exit_code = 75
+
+
+class BudgetSpentError(BusyError):
+    """The run's requests or its time are used up; what was read until then is good."""
 
 
 class RetryableError(LogminerError):
@@ -115,3 +126,17 @@ class ForbiddenError(SkippableError):
 
 class UnexpectedAnswerError(SkippableError):
     """The server answered, but not what GitLab's API describes: malformed or refused."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        """Keep the HTTP status, where that is what was not expected."""
+        super().__init__(message)
+        self.status = status
+
+
+class OffsetLimitError(UnexpectedAnswerError):
+    """A server that pages by number lists no further back: what is older is not to be had so."""
+
+    def __init__(self, message: str, *, listed: int) -> None:
+        """Keep how many rows of the list came before its end."""
+        super().__init__(message)
+        self.listed = listed

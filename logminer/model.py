@@ -104,7 +104,11 @@ class Depth(StrEnum):
 
 
 FINAL_STATUSES = frozenset({"success", "failed", "canceled", "skipped"})
-"""Job statuses that never change again (gitlab-api.md, section 5): every other one is open."""
+"""Job statuses that end a job (gitlab-api.md, section 5): every other one is open.
+
+`skipped` alone may be left again: GitLab wakes the job, under the same id, when what it waited for
+is retried.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +157,7 @@ class Job:
 
     @property
     def is_final(self) -> bool:
-        """Whether the server will never change this job's status again."""
+        """Whether the job has ended; one that was skipped may be woken later."""
         return self.status in FINAL_STATUSES
 
     @property

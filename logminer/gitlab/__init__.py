@@ -2,32 +2,43 @@
 
 protocol    status, headers, JSON to values or errors; pure
 encoding    compressed bodies to bounded pieces; pure
+paging      where the next page of jobs begins; pure
+traces      how much of a trace is taken in, and whether it came whole; pure
 retry       when to try again; pure
 pacing      when to ask next; pure, clock passed in
+budget      how much may be asked at all; pure, clock passed in
 settings    flags, environment, configuration file to one value
-client      asynchronous reads over httpx
+wire        one request and its answer, over aiohttp
+client      the reads of a harvest
+guard       what stands between python-gitlab and the wire
 discovery   scope to projects, through python-gitlab
 """
 
-from logminer.gitlab.client import Client, Counts, JobsPage, Kind, Sink
+from logminer.gitlab.budget import Budget
+from logminer.gitlab.client import Client, JobsPage
 from logminer.gitlab.discovery import Scope, default_scope, discover
 from logminer.gitlab.pacing import Pacer
-from logminer.gitlab.protocol import Pipeline, SkippedJob
+from logminer.gitlab.protocol import Pipeline, RateLimit, SkippedJob
 from logminer.gitlab.retry import RetryPolicy
 from logminer.gitlab.settings import Settings, resolve
+from logminer.gitlab.traces import Sink, TraceRead
+from logminer.gitlab.wire import Counts, Kind
 
 __all__ = [
+    "Budget",
     "Client",
     "Counts",
     "JobsPage",
     "Kind",
     "Pacer",
     "Pipeline",
+    "RateLimit",
     "RetryPolicy",
     "Scope",
     "Settings",
     "Sink",
     "SkippedJob",
+    "TraceRead",
     "default_scope",
     "discover",
     "resolve",

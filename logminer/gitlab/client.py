@@ -1,201 +1,86 @@
-"""The asynchronous client of a harvest: every request it makes goes through one method here.
+"""The reads of a harvest: lists, jobs and traces of one GitLab server, as values.
 
-httpx's types over aiohttp's connections. Requests are handed to the transport directly:
-`httpx.AsyncClient` spends more on cookies, redirects and hooks, none of which is wanted here,
-than the exchange itself costs. Only this module knows the library.
-
-The token is sent to the configured origin and nowhere else: a redirect is followed by hand, and
-only within the origin. Only GET is ever sent, so every request may be repeated.
+What is sent, how often and to whom is `wire`'s; what an answer means is `protocol`'s.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
-import ssl
-import time
-import urllib.request
-from collections import Counter
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
-from urllib.parse import urlencode, urlsplit
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlencode
 
-import aiohttp
-import httpx
-from httpx_aiohttp import AiohttpTransport
-
-from logminer import __version__
 from logminer.errors import (
     AuthorisationError,
-    ConnectionFailedError,
+    BlockedError,
     ForbiddenError,
     NotFoundError,
     NotGitLabError,
-    RateLimitedError,
+    OffsetLimitError,
     RetryableError,
     ServerError,
     UnexpectedAnswerError,
-    UsageError,
 )
 from logminer.gitlab import protocol
-from logminer.gitlab.encoding import decoder
-from logminer.gitlab.pacing import Pacer
-from logminer.gitlab.retry import RetryPolicy, stated_wait
-from logminer.gitlab.settings import CONNECT_SECONDS
+from logminer.gitlab.paging import PER_PAGE, Place, follows_on, fresh
+from logminer.gitlab.traces import FIRST_RANGE, LONGEST_RANGE, Intake, SinkT, Span, TraceRead
+from logminer.gitlab.wire import Kind, Wire
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-    from types import TracebackType
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    import aiohttp
 
     from logminer.gitlab.protocol import Pipeline, SkippedJob
-    from logminer.gitlab.settings import Settings
     from logminer.model import Job, Project
 
-USER_AGENT = f"logminer/{__version__}"
-ANSWER_SECONDS = 300.0
-"""The whole of one request and its JSON answer."""
-TRACE_SECONDS = 1_800.0
-"""The whole of one trace: 100 MB, GitLab's limit, at less than half a megabit a second."""
-MAX_ERROR_BYTES = 65_536
-"""How much of an error's body is read: GitLab's are one line."""
-MAX_REDIRECTS = 3
-PER_PAGE = 100
-"""GitLab's greatest page."""
+MAX_PAGES = 10_000
+"""Pages of one list of pipelines, or of one pipeline's jobs: a million rows."""
 
 _LOG = logging.getLogger(__name__)
-_WIRE_ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)
-"""What the transport raises: it translates most of aiohttp's errors into httpx's, not all."""
 
+_PARTIAL = 206
+_NOT_UNDERSTOOD = frozenset({400, 405})
+"""How a server refuses a parameter that it does not know."""
 
-class Kind(StrEnum):
-    """What a request asks for."""
-
-    VERSION = "version"
-    JOBS = "jobs"
-    """A page of a project's jobs: has a limit of its own."""
-    JOB = "job"
-    PIPELINES = "pipelines"
-    PIPELINE_JOBS = "pipeline_jobs"
-    TRACE = "trace"
-
-
-class Sink(Protocol):
-    """What takes in a trace, chunk by chunk."""
-
-    def feed(self, data: bytes, /) -> object:
-        """Take in the next chunk: never empty, at most 64 KiB, cut anywhere."""
-
-
-_SinkT = TypeVar("_SinkT", bound=Sink)
 _T = TypeVar("_T")
-
-
-@dataclass(slots=True, kw_only=True)
-class Counts:
-    """What a client has done so far."""
-
-    requests: Counter[Kind] = field(default_factory=Counter)
-    """Requests sent, repeated and redirected ones included."""
-    retries: int = 0
-    received: int = 0
-    """Bytes of bodies as they came over the wire."""
-    skipped_jobs: int = 0
-    """Rows of job lists that could not be understood."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobsPage:
-    """One page of a project's jobs, newest first."""
+    """One page of a project's jobs, newest first; none that a page before it showed."""
 
     jobs: tuple[Job, ...]
     skipped: tuple[SkippedJob, ...]
     next_cursor: str | None
-    """Where the next page begins; None on the last."""
+    """Where the next page begins, also in a later run; None on the last."""
     server_time: dt.datetime | None
     """The server's clock when it answered, in UTC; None where it sent no `Date`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
-    """The beginning of an answer, its body still to be read."""
-
-    status: int
-    headers: dict[str, str]
-    """By names in lower case; httpx's own mapping searches its list at every look."""
-    response: httpx.Response
-
-
-class Client:
-    """Reads of one GitLab server, paced and retried; use it as `async with`.
+class Client(Wire):
+    """Reads of one GitLab server; use it as `async with`.
 
     Every method raises AuthorisationError (401), ForbiddenError (403), NotFoundError (404),
     UnexpectedAnswerError or NotGitLabError for what the server says, ServerError where its
-    certificate is not trusted, and the last RetryableError where every try failed.
+    certificate is not trusted, BlockedError where it refuses everything, BudgetSpentError where
+    the budget does not allow another request, and the last RetryableError where every try failed.
     """
 
-    def __init__(  # noqa: PLR0913 -- the last five have defaults that only tests replace
-        self,
-        settings: Settings,
-        *,
-        connections: int = 64,
-        pacer: Pacer | None = None,
-        policy: RetryPolicy | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-        chance: Callable[[], float] = random.random,
-    ) -> None:
-        """Prepare; nothing is sent before the first read.
+    _numbered = False
+    """Whether the server is known to have no keyset paging for jobs."""
+    _children_listed = True
+    _probes = 0
+    """Times that /version was asked since a 403."""
+    _last_probe = 0
+    """The last of them that was answered, and what it said."""
+    _blocked = False
 
-        `clock` gives monotonic seconds, `chance` a random number in [0, 1).
-        """
-        self._settings = settings
-        self._connections = connections
-        self._pacer = pacer or Pacer()
-        self._policy = policy or RetryPolicy()
-        self._clock = clock
-        self._sleep = sleep
-        self._chance = chance
-        self._api = f"{settings.url}/api/v4"
-        self._headers = httpx.Headers(
-            [
-                settings.header,
-                ("User-Agent", USER_AGENT),
-                ("Accept", "*/*"),
-                ("Accept-Encoding", "gzip"),
-            ],
-        )
-        self._extensions = {"timeout": {"connect": CONNECT_SECONDS, "read": settings.timeout}}
-        self._transport: AiohttpTransport | None = None
-        self.counts = Counts()
-
-    async def __aenter__(self) -> Self:
-        """Open the connection pool; raises UsageError where the CA bundle cannot be read."""
-        trust = _trust(self._settings)
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, ssl=trust),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=_proxy(self._settings.url),
-        )
-        self._transport = AiohttpTransport(verify=trust, client=session)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close every connection."""
-        if self._transport is not None:
-            await self._transport.aclose()
-            self._transport = None
-
-    # --- reads -------------------------------------------------------------------------------
+    @property
+    def children_listed(self) -> bool:
+        """Whether the server lists child pipelines, as far as is known (17.0 and later do)."""
+        return self._children_listed
 
     async def version(self) -> str:
         """Return the server's version: the probe that this is GitLab and takes the token.
@@ -203,7 +88,7 @@ class Client:
         Raises NotGitLabError, AuthorisationError or ServerError, each of which ends a run.
         """
         try:
-            data, _ = await self._json(Kind.VERSION, "/version")
+            data, _ = await self.again(lambda: self._ask_json(Kind.VERSION, "/version"))
             return protocol.parse_version("GET /version", data)
         except ForbiddenError as error:
             raise AuthorisationError(protocol.REFUSED) from error
@@ -214,37 +99,91 @@ class Client:
         except RetryableError as error:
             raise ServerError(f"{self._settings.instance} cannot be reached. {error}") from error
 
-    async def jobs_page(
+    # --- jobs ----------------------------------------------------------------------------------
+
+    async def jobs_page(self, project: Project, *, cursor: str | None = None) -> JobsPage:
+        """Return a page of the project's jobs, newest id first, retried ones included.
+
+        Raises OffsetLimitError where an old server lists no further back.
+        """
+        place = Place() if cursor is None else Place.parse(cursor)
+        path = f"/projects/{project.id}/jobs"
+        if place.index == 0 and not self._numbered:
+            query: dict[str, str | int] = {
+                "pagination": "keyset",
+                "order_by": "id",
+                "sort": "desc",
+                "per_page": PER_PAGE,
+            }
+            if place.cursor is not None:
+                query["cursor"] = place.cursor
+            try:
+                data, headers = await self._json(Kind.JOBS, path, query)
+            except UnexpectedAnswerError as error:
+                if place.cursor is not None or error.status not in _NOT_UNDERSTOOD:
+                    raise
+                self._numbered = True
+            else:
+                return self._page(project, place, data, headers, end=PER_PAGE)
+        return await self._numbered_page(project, path, place)
+
+    async def _numbered_page(self, project: Project, path: str, place: Place) -> JobsPage:
+        """Return the rows below a place, from a page that overlaps the one before."""
+        while True:
+            number, size = place.window
+            query: dict[str, str | int] = {"per_page": size, "page": number}
+            try:
+                data, headers = await self._json(Kind.JOBS, path, query)
+            except UnexpectedAnswerError as error:
+                if place.index == 0 or error.status not in _NOT_UNDERSTOOD:
+                    raise
+                raise OffsetLimitError(
+                    f"GET {path}: this server, older than GitLab 15.9 or set so, lists no more "
+                    f"than the newest {place.index:,} jobs. Name a later --since.",
+                    listed=place.index,
+                ) from error
+            if number == 1 or follows_on(protocol.row_ids(data), place):
+                return self._page(project, place, data, headers, end=number * size)
+            # Rows were deleted, and what was below them has moved up: begin higher.
+            place = replace(place, index=(number - 1) * size)
+
+    def _page(
         self,
         project: Project,
+        place: Place,
+        data: object,
+        headers: dict[str, str],
         *,
-        cursor: str | None = None,
-        per_page: int = PER_PAGE,
+        end: int,
     ) -> JobsPage:
-        """Return a page of the project's jobs, newest id first, retried ones included."""
-        query: dict[str, str | int] = {
-            "pagination": "keyset",
-            "order_by": "id",
-            "sort": "desc",
-            "per_page": per_page,
-        }
-        path = f"/projects/{project.id}/jobs"
-        data, headers = await self._json(
-            Kind.JOBS,
-            path,
-            query if cursor is None else query | {"cursor": cursor},
-        )
-        jobs, skipped = protocol.parse_jobs(f"GET {path}", data, project)
+        """Return what is new on a page that ends, if it is full, with row `end` of the list."""
+        what = f"GET /projects/{project.id}/jobs"
+        jobs, skipped = protocol.parse_jobs(what, data, project)
+        ids = protocol.row_ids(data)
+        new = fresh(what, ids, place)
+        skipped = tuple(row for row in skipped if row.id is None or row.id in new)
         self._note(skipped)
-        following = protocol.next_parameter(f"GET {path}", headers, "cursor")
-        if following is not None and following == cursor:
-            raise UnexpectedAnswerError(f"GET {path}: the next page is this page again.")
+        following: Place | None = None
+        match protocol.next_parameter(what, headers, "cursor", "page"):
+            case "cursor", cursor:
+                if not new or cursor == place.cursor:
+                    raise UnexpectedAnswerError(f"{what}: the pages lead round in a circle.")
+                following = Place(cursor=cursor, last=min(new))
+            case "page", _:
+                following = place.below(what, ids, new, end=end)
         return JobsPage(
-            jobs=jobs,
+            jobs=tuple({job.id: job for job in jobs if job.id in new}.values()),
             skipped=skipped,
-            next_cursor=following,
+            next_cursor=None if following is None else str(following),
             server_time=protocol.server_time(headers),
         )
+
+    async def job(self, project: Project, job_id: int) -> Job:
+        """Return one job as it is now."""
+        data, _ = await self._json(Kind.JOB, f"/projects/{project.id}/jobs/{job_id}")
+        return protocol.parse_job(data, project)
+
+    # --- pipelines -----------------------------------------------------------------------------
 
     async def changed_pipelines(
         self,
@@ -252,52 +191,79 @@ class Client:
         *,
         since: dt.datetime,
         until: dt.datetime,
+        children: bool = False,
     ) -> AsyncIterator[Pipeline]:
-        """Yield each pipeline that changed in a period once, child pipelines after the others.
+        """Yield each pipeline that changed in a period once; with `children`, child pipelines, too.
+
+        Child pipelines are a list of their own, which servers have since 17.0; where there is none,
+        `children_listed` says so from then on.
+        """
+        seen: set[int] = set()
+        async for pipeline in self._changed(project_id, since, until, {}):
+            if pipeline.id not in seen:
+                seen.add(pipeline.id)
+                yield pipeline
+        if not (children and self._children_listed):
+            return
+        source = {"source": "parent_pipeline"}
+        try:
+            async for pipeline in self._changed(project_id, since, until, source):
+                if pipeline.id not in seen:
+                    seen.add(pipeline.id)
+                    yield pipeline
+        except UnexpectedAnswerError as error:
+            if error.status not in _NOT_UNDERSTOOD:
+                raise
+            self._children_listed = False
+
+    async def _changed(
+        self,
+        project_id: int,
+        since: dt.datetime,
+        until: dt.datetime,
+        source: dict[str, str],
+    ) -> AsyncIterator[Pipeline]:
+        """Yield the pipelines of one list that changed in a period, some of them twice.
 
         `until` freezes the list while it is read. Pages are not counted but begin at the last
         time seen: a pipeline that changes meanwhile leaves the list, and by number the next page
         would then pass one over.
         """
-        seen: set[int] = set()
-        # Child pipelines are only listed when asked for by their source (17.0).
-        for source in ({}, {"source": "parent_pipeline"}):
-            after, page = since, 1
-            while True:
-                pipelines, more = await self._pipelines(
-                    project_id,
-                    {
-                        "updated_after": _stamp(after),
-                        "updated_before": _stamp(until),
-                        "order_by": "updated_at",
-                        "sort": "asc",
-                        "per_page": PER_PAGE,
-                        "page": page,
-                        **source,
-                    },
-                )
-                for pipeline in pipelines:
-                    if pipeline.id not in seen:
-                        seen.add(pipeline.id)
-                        yield pipeline
-                if not more:
-                    break
-                # A millisecond back, the precision of the JSON: others may share the instant.
-                last = pipelines[-1].updated_at or after
-                if last - protocol.TICK > after:
-                    after, page = last - protocol.TICK, 1
-                else:
-                    page += 1
+        path = f"/projects/{project_id}/pipelines"
+        after, page = since, 1
+        for _ in range(MAX_PAGES):
+            query: dict[str, str | int] = {
+                "updated_after": _stamp(after),
+                "updated_before": _stamp(until),
+                "order_by": "updated_at",
+                "sort": "asc",
+                "per_page": PER_PAGE,
+                "page": page,
+                **source,
+            }
+            data, headers = await self._json(Kind.PIPELINES, path, query)
+            pipelines = protocol.parse_pipelines(f"GET {path}", data)
+            for pipeline in pipelines:
+                yield pipeline
+            if not _has_more(path, headers, pipelines):
+                return
+            # A millisecond back, the precision of the JSON: others may share the instant.
+            last = pipelines[-1].updated_at or after
+            if last - protocol.TICK > after:
+                after, page = last - protocol.TICK, 1
+            else:
+                page += 1
+        raise _endless(path)
 
     async def pipeline_jobs(self, project: Project, pipeline_id: int) -> AsyncIterator[Job]:
         """Yield each job of a pipeline once, retried ones included.
 
         A row that cannot be understood is logged and counted in `counts.skipped_jobs`.
+        Raises NotFoundError where the pipeline is gone, and its jobs with it.
         """
         path = f"/projects/{project.id}/pipelines/{pipeline_id}/jobs"
         seen: set[int] = set()
-        page = 1
-        while True:
+        for page in range(1, MAX_PAGES + 1):
             query: dict[str, str | int] = {
                 "include_retried": "true",
                 "per_page": PER_PAGE,
@@ -311,246 +277,155 @@ class Client:
                 if job.id not in seen:
                     seen.add(job.id)
                     yield job
-            if not _has_more(f"GET {path}", headers, len(jobs) + len(skipped)):
+            if not _has_more(path, headers, jobs + skipped):
                 return
-            page += 1
+        raise _endless(path)
 
-    async def job(self, project: Project, job_id: int) -> Job:
-        """Return one job as it is now."""
-        data, _ = await self._json(Kind.JOB, f"/projects/{project.id}/jobs/{job_id}")
-        return protocol.parse_job(data, project)
+    # --- traces --------------------------------------------------------------------------------
 
-    async def read_trace(self, job: Job, start: Callable[[], _SinkT]) -> _SinkT:
-        """Feed the job's trace to a sink and return it.
+    async def read_trace(
+        self,
+        job: Job,
+        start: Callable[[], SinkT],
+        *,
+        max_bytes: int | None = None,
+        enough: Callable[[SinkT], bool] | None = None,
+    ) -> TraceRead[SinkT]:
+        """Feed the job's trace to a sink, at most `max_bytes` of it, and until it has `enough`.
 
         `start` makes the sink, anew for each try, so a body that broke off leaves nothing behind;
-        the sink that is returned has seen the whole trace, which may be empty.
+        the sink that is returned has seen the trace from its first byte. `enough` is asked after
+        each piece. Where little may do, little is asked for.
         Raises NotFoundError where there is no trace, ForbiddenError where it may not be read.
         """
-
-        async def feed(answer: _Answer) -> _SinkT:
-            sink = start()
-            async with aclosing(self._pieces(answer)) as pieces:
-                async for piece in pieces:
-                    sink.feed(piece)
-            return sink
-
         path = f"/projects/{job.project_id}/jobs/{job.id}/trace"
-        return await self._read(Kind.TRACE, path, self._api + path, feed)
 
-    # --- the one way to the server -----------------------------------------------------------
+        def intake() -> Intake[SinkT]:
+            return Intake(f"GET {path}", start(), max_bytes=max_bytes, enough=enough)
 
-    async def _pipelines(
+        async def whole(response: aiohttp.ClientResponse) -> TraceRead[SinkT]:
+            taken = intake()
+            await self.stream(response, taken.take)
+            total = None if "content-encoding" in response.headers else response.content_length
+            return taken.done(announced=job.trace_size, total=total)
+
+        if enough is not None or (max_bytes is not None and max_bytes <= FIRST_RANGE):
+            try:
+                return await self._read(lambda: self._in_parts(path, job, intake, whole))
+            except UnexpectedAnswerError as error:
+                _LOG.info("%s Reading the whole instead.", error)
+        return await self._read(lambda: self.ask(Kind.TRACE, path, whole))
+
+    async def _in_parts(
         self,
-        project_id: int,
-        query: dict[str, str | int],
-    ) -> tuple[tuple[Pipeline, ...], bool]:
-        path = f"/projects/{project_id}/pipelines"
-        data, headers = await self._json(Kind.PIPELINES, path, query)
-        pipelines = protocol.parse_pipelines(f"GET {path}", data)
-        return pipelines, _has_more(f"GET {path}", headers, len(pipelines))
+        path: str,
+        job: Job,
+        intake: Callable[[], Intake[SinkT]],
+        whole: Callable[[aiohttp.ClientResponse], Awaitable[TraceRead[SinkT]]],
+    ) -> TraceRead[SinkT]:
+        """Read a trace from its beginning by `Range`, as far as it is wanted.
+
+        A server that does not know ranges sends the whole; it is left where there is enough.
+        """
+        what = f"GET {path}"
+        taken = intake()
+        total: int | None = None
+        first, length = 0, FIRST_RANGE
+
+        async def part(response: aiohttp.ClientResponse) -> TraceRead[SinkT] | Span:
+            if response.status == protocol.OK:
+                return await whole(response)
+            span = Span.read(what, response.headers, first=first, length=length)
+            if not await self.stream(response, taken.take) and taken.size != span.last + 1:
+                raise UnexpectedAnswerError(f"{what}: a part is not as long as it says.")
+            return span
+
+        while True:
+            # A range is one of the encoded bytes, so nothing is to be encoded.
+            headers = {
+                "Range": f"bytes={first}-{first + length - 1}",
+                "Accept-Encoding": "identity",
+            }
+            accept = {protocol.OK, _PARTIAL}
+            answer = await self.ask(Kind.TRACE, path, part, headers=headers, accept=accept)
+            if isinstance(answer, TraceRead):
+                return answer
+            if total not in {None, answer.total}:
+                raise UnexpectedAnswerError(f"{what}: the log changed while it was read.")
+            total = answer.total
+            if taken.stopped or answer.last + 1 == total:
+                return taken.done(announced=job.trace_size, total=total)
+            first, length = answer.last + 1, LONGEST_RANGE
+
+    # --- asking --------------------------------------------------------------------------------
 
     async def _json(
-        self,
-        kind: Kind,
-        path: str,
-        query: dict[str, str | int] | None = None,
+        self, kind: Kind, path: str, query: dict[str, str | int] | None = None
     ) -> tuple[object, dict[str, str]]:
-        """Return a JSON answer and its headers."""
+        """Return a JSON answer and its headers, names in lower case."""
+        return await self._read(lambda: self._ask_json(kind, path, query))
 
-        async def decode(answer: _Answer) -> tuple[object, dict[str, str]]:
-            body = await self._body(answer, protocol.MAX_JSON_BYTES)
-            if len(body) > protocol.MAX_JSON_BYTES:
-                raise UnexpectedAnswerError(f"GET {path}: {protocol.TOO_LARGE}")
-            return protocol.decode(f"GET {path}", answer.headers, body), answer.headers
-
-        url = self._api + path + ("?" + urlencode(query) if query else "")
-        return await self._read(kind, path, url, decode)
-
-    async def _read(
-        self,
-        kind: Kind,
-        path: str,
-        url: str,
-        consume: Callable[[_Answer], Awaitable[_T]],
-    ) -> _T:
-        """Return what `consume` makes of a good answer: the one place that tries again."""
-        began = self._clock()
-        failures = 0
-        while True:
-            try:
-                return await self._try(kind, path, url, consume)
-            except RetryableError as error:
-                failures += 1
-                wait = self._policy.wait(
-                    error,
-                    failures=failures,
-                    elapsed=self._clock() - began,
-                    chance=self._chance(),
-                )
-                if wait is None:
-                    raise
-            self.counts.retries += 1
-            await self._sleep(wait)
-
-    async def _try(
-        self,
-        kind: Kind,
-        path: str,
-        url: str,
-        consume: Callable[[_Answer], Awaitable[_T]],
-    ) -> _T:
-        """Ask once, redirects within the origin included."""
+    async def _ask_json(
+        self, kind: Kind, path: str, query: dict[str, str | int] | None = None
+    ) -> tuple[object, dict[str, str]]:
         what = f"GET {path}"
-        for _ in range(1 + MAX_REDIRECTS):
-            if kind is Kind.JOBS:
-                await self._pause(self._pacer.reserve_listing(self._clock()))
-            await self._pause(self._pacer.reserve(self._clock()))
-            self.counts.requests[kind] += 1
-            limit = asyncio.timeout(TRACE_SECONDS if kind is Kind.TRACE else ANSWER_SECONDS)
-            try:
-                async with limit:
-                    answer = await self._send(what, url)
-                    try:
-                        target = protocol.redirect_target(what, url, answer.status, answer.headers)
-                        if target is None:
-                            await self._check(kind, what, answer)
-                            return await consume(answer)
-                        url = target
-                    finally:
-                        await answer.response.aclose()
-            except TimeoutError as error:
-                if not limit.expired():
-                    raise
-                raise ConnectionFailedError(f"{what}: the answer takes too long.") from error
-        raise UnexpectedAnswerError(f"{what}: more than {MAX_REDIRECTS} redirects.")
 
-    async def _pause(self, seconds: float) -> None:
-        if seconds > 0:
-            await self._sleep(seconds)
-
-    async def _send(self, what: str, url: str) -> _Answer:
-        """Return the beginning of the answer: status and headers."""
-        if self._transport is None:
-            raise RuntimeError("The client is not open: use it as `async with`.")
-        try:
-            request = httpx.Request("GET", url, headers=self._headers, extensions=self._extensions)
-            response = await self._transport.handle_async_request(request)
-        except httpx.InvalidURL:
-            # Only a redirect can lead here: every other URL is made of numbers and names of ours.
-            raise UnexpectedAnswerError(f"{what}: the redirect has no usable target.") from None
-        except _WIRE_ERRORS as error:
-            if isinstance(error.__cause__, aiohttp.ClientConnectorCertificateError):
-                raise ServerError(protocol.untrusted(self._settings.instance)) from error
-            raise ConnectionFailedError(f"{what}: {_reason(error)}.") from error
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in response.headers.raw:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        async def decode(response: aiohttp.ClientResponse) -> tuple[object, dict[str, str]]:
+            body = await self.body(response, protocol.MAX_JSON_BYTES)
             # Fields of one name are one list (RFC 9110, section 5.3): a proxy may add a Link.
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        return _Answer(status=response.status_code, headers=headers, response=response)
+            fields = response.headers
+            headers = {name.lower(): ", ".join(fields.getall(name)) for name in fields}
+            return protocol.decode(what, headers, body), headers
 
-    async def _check(self, kind: Kind, what: str, answer: _Answer) -> None:
-        """Learn the limits from an answer; raise where it is not a good one."""
-        status, headers = answer.status, answer.headers
-        now = self._clock()
-        limit = protocol.rate_limit(headers)
-        self._pacer.observe(now, limit)
-        body = b""
-        if status != httpx.codes.OK:
-            # The status alone is an answer, so a body that cannot be read changes nothing.
-            with suppress(ConnectionFailedError):
-                body = await self._body(answer, MAX_ERROR_BYTES)
+        return await self.ask(kind, path + ("?" + urlencode(query) if query else ""), decode)
+
+    async def _read(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        """Return what `attempt` returns, tried again where that may help.
+
+        A server that blocks an address answers 403 to everything, so one 403 proves nothing about
+        the thing that was asked for. It is believed when the server, asked after it, still answers
+        us, and then refuses the same thing again.
+        """
         try:
-            protocol.check(what, status, headers, body)
-        except RateLimitedError as error:
-            # The limiter of the jobs list is the one that sends no RateLimit headers.
-            self._pacer.hold(
-                now,
-                stated_wait(error) or 0.0,
-                listing=kind is Kind.JOBS and "ratelimit-remaining" not in headers,
-            )
-            raise
+            return await self.again(attempt)
+        except ForbiddenError:
+            await self._probe()
+        return await self.again(attempt)
 
-    async def _body(self, answer: _Answer, most: int) -> bytes:
-        """Return the body; where it is longer than `most`, a beginning that is longer too."""
-        body = bytearray()
-        async with aclosing(self._pieces(answer)) as pieces:
-            async for piece in pieces:
-                body += piece
-                if len(body) > most:
-                    break
-        return bytes(body)
+    async def _probe(self) -> None:
+        """Raise BlockedError where the server refuses everything, asked after this call began."""
+        begun = self._probes
+        async with self._probing:
+            # Somebody else may have asked meanwhile, and been answered.
+            if self._last_probe <= begun:
+                self._probes += 1
+                try:
+                    await self.again(lambda: self._ask_json(Kind.VERSION, "/version"))
+                except ForbiddenError:
+                    self._blocked = True
+                else:
+                    self._blocked = False
+                self._last_probe = self._probes
+            if self._blocked:
+                raise BlockedError(protocol.blocked(self._settings.instance))
 
-    async def _pieces(self, answer: _Answer) -> AsyncGenerator[bytes]:
-        """Yield the decoded body; raise ConnectionFailedError where it breaks off."""
-        encoding = decoder(answer.headers.get("content-encoding"))
-        stream = aiter(_stream(answer.response))
-        while True:
-            # Only the wire's errors are ours: one that a sink raises never passes through here.
-            try:
-                data = await anext(stream)
-            except StopAsyncIteration:
-                break
-            except _WIRE_ERRORS as error:
-                raise ConnectionFailedError(f"The body broke off: {_reason(error)}.") from error
-            self.counts.received += len(data)
-            for piece in encoding.feed(data):
-                yield piece
-        encoding.finish()
-
-    def _note(self, skipped: tuple[SkippedJob, ...]) -> None:
+    def _note(self, skipped: Sequence[SkippedJob]) -> None:
         self.counts.skipped_jobs += len(skipped)
         for job in skipped:
             _LOG.warning("project %d: a job is passed over. %s", job.project_id, job.reason)
 
 
-def _has_more(what: str, headers: dict[str, str], count: int) -> bool:
+def _has_more(path: str, headers: dict[str, str], rows: Sequence[object]) -> bool:
     """Return whether a numbered page has a next one."""
-    more = protocol.next_parameter(what, headers, "page") is not None
-    if more and count == 0:
-        raise UnexpectedAnswerError(f"{what}: an empty page claims to have a next one.")
+    more = protocol.next_parameter(f"GET {path}", headers, "page") is not None
+    if more and not rows:
+        raise UnexpectedAnswerError(f"GET {path}: an empty page claims to have a next one.")
     return more
 
 
-def _stream(response: httpx.Response) -> httpx.AsyncByteStream:
-    """Return the body as it comes; the response's own iterators copy and decode it."""
-    stream = response.stream
-    if not isinstance(stream, httpx.AsyncByteStream):
-        raise TypeError("The transport must be asynchronous.")
-    return stream
+def _endless(path: str) -> UnexpectedAnswerError:
+    return UnexpectedAnswerError(f"GET {path}: more than {MAX_PAGES:,} pages.")
 
 
 def _stamp(moment: dt.datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
-
-
-def _reason(error: BaseException) -> str:
-    """Return what went wrong on the wire, without a word of the server's."""
-    cause = error.__cause__ or error
-    system = cause.os_error if isinstance(cause, aiohttp.ClientConnectorError) else cause
-    text = system.strerror if isinstance(system, OSError) else None
-    return text or type(cause).__name__
-
-
-def _trust(settings: Settings) -> ssl.SSLContext:
-    """Return whom to trust: the CA bundle of the settings, else the one httpx brings."""
-    if isinstance(settings.verify, bool):
-        if not settings.verify:
-            _LOG.warning("TLS certificates are not verified: the settings say so.")
-        return httpx.create_ssl_context(verify=settings.verify, trust_env=False)
-    bundle = Path(settings.verify)
-    try:
-        if bundle.is_dir():
-            return ssl.create_default_context(capath=bundle)
-        return ssl.create_default_context(cafile=bundle)
-    except OSError as error:
-        raise UsageError(f"The CA bundle {settings.verify} cannot be read.") from error
-
-
-def _proxy(url: str) -> str | None:
-    """Return the proxy that the environment names for `url`, by the usual variables."""
-    parts = urlsplit(url)
-    if urllib.request.proxy_bypass(parts.hostname or ""):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)

@@ -7,6 +7,7 @@ Both are imported where they are needed, because they are heavy.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import time
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from urllib.parse import quote
 from logminer import __version__
 from logminer.errors import (
     AuthorisationError,
+    BlockedError,
     ForbiddenError,
     NotFoundError,
     NotGitLabError,
@@ -27,6 +29,8 @@ from logminer.errors import (
     UsageError,
 )
 from logminer.gitlab import protocol
+from logminer.gitlab.budget import Budget
+from logminer.gitlab.pacing import Pacer
 from logminer.gitlab.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -39,6 +43,10 @@ if TYPE_CHECKING:
     from logminer.model import Project
 
 MAX_REDIRECTS = 3
+MAX_STALE = 1_000
+"""Rows of a list in a row whose ids do not rise: GitLab shows some twice where a list changes."""
+MAX_PROJECTS = 1_000_000
+"""Rows of one list."""
 
 _LIST = {"order_by": "id", "sort": "asc", "per_page": 100}
 
@@ -61,13 +69,18 @@ def default_scope(environ: Mapping[str, str] = os.environ) -> Scope:
     )
 
 
-def discover(  # noqa: PLR0913 -- the last three have defaults that only tests replace
+def discover(  # noqa: PLR0913 -- a scope has many sides, and each has a default
     settings: Settings,
     *,
     projects: Iterable[str | int] = (),
     groups: Iterable[str | int] = (),
     everything: bool = False,
     archived: bool = True,
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    progress: Callable[[int], object] | None = None,
+    pacer: Pacer | None = None,
+    budget: Budget | None = None,
     policy: RetryPolicy | None = None,
     sleep: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -78,24 +91,39 @@ def discover(  # noqa: PLR0913 -- the last three have defaults that only tests r
     `everything` is every project for an administrator's token, else those the token's user is a
     member of: on a public server the visible ones are millions, and somebody else's.
     Without `archived`, archived projects are left out, named ones too.
+    `include` and `exclude` are shell patterns of full paths, in either case of letters, `*` also
+    for slashes: a project stays in that fits one of the former, where there are any, and none of
+    the latter. Projects whose CI is off are in, and say so.
+    `progress` is called with the number of projects found so far.
+    Requests keep to `pacer` and `budget`, which the harvest after it may share.
 
     Raises UnknownScopeError where a project or group is not visible, AuthorisationError,
-    NotGitLabError, ServerError, and UsageError where the scope is empty.
+    NotGitLabError, ServerError, BudgetSpentError, and UsageError where the scope is empty.
     """
     projects, groups = tuple(projects), tuple(groups)
     if not (projects or groups or everything):
         raise UsageError("Nothing to harvest: name a project, a group, or ask for all of it.")
     from logminer.gitlab.guard import Guard  # noqa: PLC0415 -- heavy
 
-    guard = Guard(settings, policy=policy or RetryPolicy(), sleep=sleep, clock=clock)
+    guard = Guard(
+        settings,
+        policy=policy or RetryPolicy(),
+        pacer=pacer or Pacer(),
+        budget=budget or Budget(),
+        sleep=sleep,
+        clock=clock,
+    )
+    wanted = _filter(tuple(include), tuple(exclude))
     with _connect(settings, guard) as server:
         try:
             _probe(server)
             found: dict[int, Project] = {}
             for item in _rows(server, projects, groups, everything=everything, archived=archived):
                 project = protocol.parse_project(item)
-                if archived or not project.archived:
+                if wanted(project.path) and (archived or not project.archived):
                     found[project.id] = project
+                    if progress is not None:
+                        progress(len(found))
         except RetryableError as error:
             raise ServerError(
                 f"{settings.instance} cannot be reached. {error} "
@@ -104,6 +132,20 @@ def discover(  # noqa: PLR0913 -- the last three have defaults that only tests r
         except UnexpectedAnswerError as error:
             raise NotGitLabError(str(error)) from error
     return [found[number] for number in sorted(found)]
+
+
+def _filter(include: tuple[str, ...], exclude: tuple[str, ...]) -> Callable[[str], bool]:
+    """Return whether a path is wanted; GitLab's paths differ in more than case."""
+    include = tuple(pattern.casefold() for pattern in include)
+    exclude = tuple(pattern.casefold() for pattern in exclude)
+
+    def wanted(path: str) -> bool:
+        path = path.casefold()
+        return (
+            not include or any(fnmatch.fnmatchcase(path, each) for each in include)
+        ) and not any(fnmatch.fnmatchcase(path, each) for each in exclude)
+
+    return wanted
 
 
 def _probe(server: gitlab.Gitlab) -> None:
@@ -128,25 +170,34 @@ def _rows(
     # Unset means both kinds; there is no value that says so.
     kinds = {} if archived else {"archived": "false"}
     for name in projects:
-        try:
+        with _named(server, "project", name):
             yield _get(server, f"/projects/{quote(str(name), safe='')}")
-        except (NotFoundError, ForbiddenError) as error:
-            raise UnknownScopeError(
-                f"No project {name} for this token: check the id or the full path.",
-            ) from error
     for name in groups:
         query = _LIST | kinds | {"include_subgroups": "true", "with_shared": "false"}
-        try:
+        with _named(server, "group", name):
             yield from _list(server, f"/groups/{quote(str(name), safe='')}/projects", query)
-        except (NotFoundError, ForbiddenError) as error:
-            raise UnknownScopeError(
-                f"No group {name} for this token: check the id or the full path.",
-            ) from error
     if everything:
         user = _get(server, "/user")
         admin = isinstance(user, dict) and user.get("is_admin") is True
         whose = {} if admin else {"membership": "true"}
         yield from _list(server, "/projects", _LIST | kinds | whose | {"pagination": "keyset"})
+
+
+@contextmanager
+def _named(server: gitlab.Gitlab, kind: str, name: str | int) -> Iterator[None]:
+    """Raise UnknownScopeError where what a person named is not to be had."""
+    try:
+        yield
+    except (NotFoundError, ForbiddenError) as error:
+        if isinstance(error, ForbiddenError):
+            # We were let in a moment ago: is it this one thing, or all of a sudden everything?
+            try:
+                _probe(server)
+            except AuthorisationError:
+                raise BlockedError(protocol.blocked(server.url)) from error
+        raise UnknownScopeError(
+            f"No {kind} {name} for this token: check the id or the full path.",
+        ) from error
 
 
 def _get(server: gitlab.Gitlab, path: str) -> object:
@@ -161,8 +212,15 @@ def _list(server: gitlab.Gitlab, path: str, query: dict[str, object]) -> Iterato
     The query goes into the first request only: python-gitlab repeats keyword arguments on every
     page, where they would override the ones in `Link`, `id_after` among them, for ever.
     """
+    highest = stale = 0
     with _understanding(path):
-        yield from server.http_list(path, query_data=query, iterator=True)
+        rows = server.http_list(path, query_data=query, iterator=True)
+        for count, row in enumerate(rows):
+            number = row["id"]
+            highest, stale = (number, 0) if number > highest else (highest, stale + 1)
+            if stale > MAX_STALE or count >= MAX_PROJECTS:
+                raise UnexpectedAnswerError(f"GET {path}: the pages do not come to an end.")
+            yield row
 
 
 @contextmanager
@@ -180,6 +238,7 @@ def _understanding(path: str) -> Iterator[None]:
         gitlab.GitlabError,
         requests.RequestException,
         LookupError,
+        RecursionError,
         TypeError,
         ValueError,
     ) as error:
@@ -195,6 +254,8 @@ def _connect(settings: Settings, guard: Guard) -> gitlab.Gitlab:
 
     session = requests.Session()
     session.max_redirects = MAX_REDIRECTS
+    # What `guard` can undo.
+    session.headers["Accept-Encoding"] = "gzip"
     session.mount("http://", guard)
     session.mount("https://", guard)
     return gitlab.Gitlab(

@@ -39,14 +39,19 @@ if TYPE_CHECKING:
 MAX_ID = 2**63 - 1
 """GitLab's ids are 64-bit, whatever its OpenAPI document says."""
 
-MAX_JSON_BYTES = 16 * 2**20
+MAX_JSON_BYTES = 8 * 2**20
 """Decoded size of a JSON body: 100 jobs are about 300 KB, 100 projects about 500 KB."""
+MAX_JSON_NODES = 200_000
+"""Objects and arrays in a body, by their opening brackets: 100 jobs have about 2,000. Three bytes
+of JSON become two hundred of Python."""
 
-TOO_LARGE = f"An answer is larger than {MAX_JSON_BYTES // 2**20} MiB."
 REFUSED = "The server refuses this token or this address (403 on GET /version)."
 
 TICK = dt.timedelta(milliseconds=1)
 """The precision of times in the JSON."""
+
+OK = 200
+"""The one status of a whole answer; GitLab's API reads have no other."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SERVER_ERRORS = range(500, 600)
@@ -134,7 +139,16 @@ def untrusted(instance: str) -> str:
     """Return the message for a certificate that does not verify."""
     return (
         f"The TLS certificate of {instance} is not trusted. "
-        "Set REQUESTS_CA_BUNDLE to the CA's file if it is yours."
+        "If its CA is your own, name the CA's file with --ca-bundle or REQUESTS_CA_BUNDLE."
+    )
+
+
+def blocked(instance: str) -> str:
+    """Return the message for a server that refuses everything."""
+    return (
+        f"{instance} refuses everything from this address (403 on GET /version, too), as GitLab "
+        "does for a while after too many requests. Wait an hour, then lower --rps and "
+        "--concurrency, or ask its administrators to allow this address."
     )
 
 
@@ -151,14 +165,18 @@ def check(what: str, status: int, headers: Headers, body: bytes) -> None:
 
     `body` is only looked at where the status is an error; a beginning is enough.
     """
-    if status in {200, 204}:
-        if _media_type(headers) in {"text/html", "application/xhtml+xml"}:
-            raise NotGitLabError(
-                f"{what}: an HTML page came instead of an API answer. "
-                "Check the URL: it must be GitLab's own, not a login or proxy page.",
-            )
-        return
-    _raise_for(what, status, headers, body)
+    if status != OK:
+        _raise_for(what, status, headers, body)
+    check_media(what, headers)
+
+
+def check_media(what: str, headers: Headers) -> None:
+    """Raise NotGitLabError where a good answer is a page for people."""
+    if _media_type(headers) in {"text/html", "application/xhtml+xml"}:
+        raise NotGitLabError(
+            f"{what}: an HTML page came instead of an API answer. "
+            "Check the URL: it must be GitLab's own, not a login or proxy page.",
+        )
 
 
 def _raise_for(what: str, status: int, headers: Headers, body: bytes) -> Never:
@@ -187,7 +205,9 @@ def _raise_for(what: str, status: int, headers: Headers, body: bytes) -> Never:
                 retry_after=retry_after(headers),
             )
         case _:
-            raise UnexpectedAnswerError(f"{what}: the server answered with status {status}.")
+            raise UnexpectedAnswerError(
+                f"{what}: the server answered with status {status}.", status=status
+            )
 
 
 def _media_type(headers: Headers) -> str:
@@ -251,8 +271,8 @@ def rate_limit(headers: Headers) -> RateLimit | None:
     )
 
 
-def next_parameter(what: str, headers: Headers, name: str) -> str | None:
-    """Return the parameter `name` of the `rel="next"` link; None at the end of the list.
+def next_parameter(what: str, headers: Headers, *names: str) -> tuple[str, str] | None:
+    """Return the first of these parameters of the `rel="next"` link; None at the list's end.
 
     Only the parameter is taken, never the URL: it may carry the wrong host where the server is
     badly configured, or a chosen one where it is hostile.
@@ -263,32 +283,39 @@ def next_parameter(what: str, headers: Headers, name: str) -> str | None:
     if link is None:
         return None
     try:
-        values = parse_qs(urlsplit(link[1]).query, max_num_fields=100).get(name, [])
+        query = parse_qs(urlsplit(link[1]).query, max_num_fields=100)
     except ValueError:
-        values = []
-    if len(values) != 1:
-        raise UnexpectedAnswerError(
-            f"{what}: the link to the next page has no {name}. "
-            "GitLab pages the jobs list by cursor since 15.9.",
-        )
-    return values[0]
+        query = {}
+    for name in names:
+        if len(values := query.get(name, [])) == 1:
+            return name, values[0]
+    raise UnexpectedAnswerError(f"{what}: the link to the next page has no {' or '.join(names)}.")
 
 
 # --- bodies ----------------------------------------------------------------------------------
+
+
+def check_body(what: str, body: bytes) -> None:
+    """Raise UnexpectedAnswerError where a body is too large to be read into memory as JSON."""
+    if len(body) > MAX_JSON_BYTES:
+        raise UnexpectedAnswerError(f"{what}: larger than {MAX_JSON_BYTES // 2**20} MiB.")
+    if body.count(b"{") + body.count(b"[") > MAX_JSON_NODES:
+        raise UnexpectedAnswerError(f"{what}: more than {MAX_JSON_NODES:,} values in one answer.")
 
 
 def decode(what: str, headers: Headers, body: bytes) -> object:
     """Return the JSON value of a good answer.
 
     Raises ConnectionFailedError where JSON was promised and broke off,
-    NotGitLabError where it was never JSON.
+    NotGitLabError where it was never JSON, UnexpectedAnswerError where it is too large.
     """
+    check_body(what, body)
     try:
         return json.loads(body, parse_constant=_refuse_constant)
     except RecursionError:
         raise NotGitLabError(f"{what}: the JSON is nested too deeply to be GitLab's.") from None
     except ValueError:
-        if _media_type(headers) == "application/json":
+        if _media_type(headers) == "application/json" and body.lstrip()[:1] in {b"", b"{", b"["}:
             raise ConnectionFailedError(f"{what}: the JSON is damaged or broke off.") from None
         raise NotGitLabError(
             f"{what}: the answer is not JSON. Check the URL: it must be GitLab's own.",
@@ -332,6 +359,14 @@ def parse_jobs(
                 ),
             )
     return tuple(jobs), tuple(skipped)
+
+
+def row_ids(data: object) -> list[int]:
+    """Return the ids of a list's rows in its order, of those that have a usable one."""
+    found = (
+        [row.get("id") for row in data if isinstance(row, dict)] if isinstance(data, list) else []
+    )
+    return [number for number in found if isinstance(number, int) and _is_id(number)]
 
 
 def rows(what: str, data: object) -> list[object]:

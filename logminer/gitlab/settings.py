@@ -13,7 +13,7 @@ import os
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never
 from urllib.parse import urlsplit
 
 from logminer.errors import UsageError
@@ -61,6 +61,10 @@ class Settings:
             raise UsageError(f"The CA bundle {self.verify} does not exist.")
         if not (math.isfinite(self.timeout) and self.timeout > 0):
             raise UsageError("The timeout must be a number of seconds above 0.")
+
+    def __reduce__(self) -> Never:
+        """Refuse to be pickled or copied: the token is not to be written anywhere."""
+        raise TypeError("Settings hold a token, so they cannot be pickled.")
 
     @property
     def instance(self) -> str:

@@ -9,6 +9,7 @@ import gzip
 import json
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
 import pytest
 
@@ -29,7 +30,7 @@ from logminer.gitlab import Client, Kind, Pacer, RetryPolicy
 from logminer.model import Job, Project
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from logminer.gitlab.settings import Settings
 
@@ -50,32 +51,6 @@ UNTIL = dt.datetime(2026, 9, 2, tzinfo=dt.UTC)
 LOG = b"".join(b"line %d\r\n" % number for number in range(40_000))
 
 
-class Sink:
-    """Keep what it is fed."""
-
-    def __init__(self) -> None:
-        """Begin empty."""
-        self.chunks: list[bytes] = []
-
-    def feed(self, data: bytes, /) -> None:
-        """Take a chunk."""
-        self.chunks.append(data)
-
-
-class Time:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        """Begin at zero."""
-        self.now = 0.0
-        self.sleeps: list[float] = []
-
-    async def sleep(self, seconds: float) -> None:
-        """Let the time pass at once."""
-        self.sleeps.append(seconds)
-        self.now += seconds
-
-
 def row(number: int, **extra: object) -> dict[str, Any]:
     """Return a job's JSON."""
     return {
@@ -93,88 +68,47 @@ def ok(data: object, **headers: str) -> Answer:
     return 200, JSON | headers, json.dumps(data).encode()
 
 
-def job() -> Job:
-    """Return the job whose trace is at `TRACE`."""
-    return Job(
-        project_id=5,
-        project_path="g/p",
-        pipeline_id=77,
-        id=12,
-        name="n",
-        stage="s",
-        ref=None,
-        ref_is_tag=False,
-        status="success",
-        failure_reason=None,
-        created_at=SINCE,
-        started_at=SINCE,
-        finished_at=SINCE,
-        erased_at=None,
-        queued_duration=None,
-        duration=None,
-        runner_id=None,
-        runner_description=None,
-        tag_list=(),
-        url=None,
-        trace_size=None,
-    )
-
-
-def run(
-    settings: Settings,
-    use: Callable[[Client], Awaitable[T]],
-    time: Time | None = None,
-    pacer: Pacer | None = None,
-) -> T:
-    """Run one use of a client whose sleeps take no time."""
-    passing = time or Time()
-
-    async def main() -> T:
-        async with Client(
-            settings,
-            pacer=pacer,
-            clock=lambda: passing.now,
-            sleep=passing.sleep,
-            chance=lambda: 0.0,
-        ) as client:
-            return await use(client)
-
-    return asyncio.run(main())
-
-
 class TestTrace:
     """`read_trace`."""
 
-    def test_streamed(self, settings: Settings, answers: Answers, asked: Asked) -> None:
+    def test_streamed(
+        self,
+        read: Callable[..., Any],
+        settings: Settings,
+        answers: Answers,
+        asked: Asked,
+    ) -> None:
         """A trace comes in bounded chunks that are never empty and together are every byte."""
         answers[TRACE] = [(200, TEXT, LOG)]
 
-        sink = run(settings, lambda client: client.read_trace(job(), Sink))
+        found = read().sink
 
-        assert b"".join(sink.chunks) == LOG
-        assert all(0 < len(chunk) <= 65_536 for chunk in sink.chunks)
+        assert b"".join(found.chunks) == LOG
+        assert all(0 < len(chunk) < 2**20 for chunk in found.chunks)
         assert asked[0][1]["private-token"] == settings.token
         assert asked[0][1]["user-agent"] == f"logminer/{__version__}"
         assert asked[0][1]["accept-encoding"] == "gzip"
 
-    def test_gzip(self, settings: Settings, answers: Answers) -> None:
+    def test_gzip(
+        self, run: Callable[..., Any], sink: type[Any], job: Job, answers: Answers
+    ) -> None:
         """A compressed trace is unfolded; counted is what came over the wire."""
         body = gzip.compress(LOG)
         answers[TRACE] = [(200, TEXT | {"content-encoding": "gzip"}, body)]
 
-        async def use(client: Client) -> tuple[Sink, int]:
-            return await client.read_trace(job(), Sink), client.counts.received
+        async def use(client: Client) -> tuple[Any, int]:
+            return (await client.read_trace(job, sink)).sink, client.counts.received
 
-        sink, received = run(settings, use)
+        found, received = run(use)
 
-        assert b"".join(sink.chunks) == LOG
+        assert b"".join(found.chunks) == LOG
         assert received == len(body)
 
-    def test_empty(self, settings: Settings, answers: Answers) -> None:
+    def test_empty(self, read: Callable[..., Any], answers: Answers) -> None:
         """A trace without a byte is an empty trace."""
         answers[TRACE] = [(200, TEXT, b"")]
 
-        assert run(settings, lambda client: client.read_trace(job(), Sink)).chunks == []
+        assert read().sink.chunks == []
 
     @pytest.mark.parametrize(
         "broken",
@@ -185,37 +119,50 @@ class TestTrace:
             (200, TEXT | {"content-encoding": "gzip"}, b"not gzip"),
         ],
     )
-    def test_broken_off(self, settings: Settings, answers: Answers, broken: Answer) -> None:
+    def test_broken_off(  # noqa: PLR0913, PLR0917 -- fixtures
+        self,
+        run: Callable[..., Any],
+        sleeps: list[float],
+        sink: type[Any],
+        job: Job,
+        answers: Answers,
+        broken: Answer,
+    ) -> None:
         """A body that breaks off is read again from its start, into a new sink."""
         answers[TRACE] = [broken, broken, (200, TEXT, LOG)]
-        sinks: list[Sink] = []
+        sinks: list[Any] = []
 
-        def start() -> Sink:
-            sinks.append(Sink())
+        def start() -> Any:  # noqa: ANN401 -- a sink
+            sinks.append(sink())
             return sinks[-1]
 
-        time = Time()
-        sink = run(settings, lambda client: client.read_trace(job(), start), time)
+        found = run(lambda client: client.read_trace(job, start)).sink
 
-        assert sink is sinks[-1]
+        assert found is sinks[-1]
         assert len(sinks) == 3
-        assert b"".join(sink.chunks) == LOG
-        assert time.sleeps == [0.5, 1.0]
+        assert b"".join(found.chunks) == LOG
+        assert sleeps == [0.5, 1.0]
 
-    def test_sink_errors_are_not_the_server_s(self, settings: Settings, answers: Answers) -> None:
+    def test_sink_errors_are_not_the_server_s(
+        self,
+        run: Callable[..., Any],
+        sleeps: list[float],
+        sink: type[Any],
+        job: Job,
+        answers: Answers,
+    ) -> None:
         """What a sink raises comes out as it is, at once, even where it looks like the network."""
         answers[TRACE] = [(200, TEXT, LOG)]
 
-        class Full(Sink):
+        class Full(sink):  # type: ignore[misc]  # a class that a fixture gives
             def feed(self, data: bytes, /) -> None:
                 super().feed(data)
                 raise TimeoutError("the disk is slow")
 
-        time = Time()
         with pytest.raises(TimeoutError, match="the disk is slow"):
-            run(settings, lambda client: client.read_trace(job(), Full), time)
+            run(lambda client: client.read_trace(job, Full))
 
-        assert time.sleeps == []
+        assert sleeps == []
 
     @pytest.mark.parametrize(
         ("answer", "error"),
@@ -228,8 +175,10 @@ class TestTrace:
             ((403, JSON | {"x-cut": "2"}, b'{"message":"403 Forbidden"}'), ForbiddenError),
         ],
     )
-    def test_errors(
+    def test_errors(  # noqa: PLR0913, PLR0917 -- fixtures
         self,
+        read: Callable[..., Any],
+        sleeps: list[float],
         settings: Settings,
         answers: Answers,
         answer: Answer,
@@ -237,31 +186,32 @@ class TestTrace:
     ) -> None:
         """Each refusal is its own error, said once, without the token."""
         answers[TRACE] = [answer]
-        time = Time()
+        answers[f"{API}/version"] = [ok({"version": "17.4.1"})]
 
         with pytest.raises(error) as caught:
-            run(settings, lambda client: client.read_trace(job(), Sink), time)
+            read()
 
-        assert time.sleeps == []
+        assert sleeps == []
         assert settings.token not in f"{caught.value!s} {caught.value!r}"
 
 
 class TestRetry:
     """The one retry loop."""
 
-    def test_then_success(self, settings: Settings, answers: Answers, asked: Asked) -> None:
+    def test_then_success(
+        self, run: Callable[..., Any], sleeps: list[float], answers: Answers, asked: Asked
+    ) -> None:
         """Passing failures are waited out with backoff, and counted."""
         answers[f"{API}/projects/5/jobs/12"] = [(500, {}, b""), (502, {}, b""), ok(row(12))]
-        time = Time()
 
         async def use(client: Client) -> tuple[Job, int, int]:
             found = await client.job(PROJECT, 12)
             return found, client.counts.retries, client.counts.requests[Kind.JOB]
 
-        found, retries, requests = run(settings, use, time)
+        found, retries, requests = run(use)
 
         assert (found.id, retries, requests, len(asked)) == (12, 2, 3, 3)
-        assert time.sleeps == [0.5, 1.0]
+        assert sleeps == [0.5, 1.0]
 
     @pytest.mark.parametrize(
         ("headers", "wait"),
@@ -278,33 +228,50 @@ class TestRetry:
         ],
     )
     def test_retry_after(
-        self, settings: Settings, answers: Answers, headers: dict[str, str], wait: float
+        self,
+        run: Callable[..., Any],
+        sleeps: list[float],
+        answers: Answers,
+        headers: dict[str, str],
+        wait: float,
     ) -> None:
         """A 429 is waited out as long as the server says, in seconds, as a date or not at all."""
         answers[f"{API}/projects/5/jobs/12"] = [(429, headers, b"Retry later"), ok(row(12))]
-        time = Time()
 
-        run(settings, lambda client: client.job(PROJECT, 12), time)
+        run(lambda client: client.job(PROJECT, 12))
 
-        assert sum(time.sleeps) == wait
+        assert sum(sleeps) == wait
 
-    def test_listing_limit_holds_listings_only(self, settings: Settings, answers: Answers) -> None:
+    def test_listing_limit_holds_listings_only(
+        self,
+        run: Callable[..., Any],
+        sleeps: list[float],
+        sink: type[Any],
+        job: Job,
+        answers: Answers,
+    ) -> None:
         """The jobs list has a limit of its own: a 429 from it does not stop the traces."""
         listing = f"{API}/projects/5/jobs"
         answers[listing] = [(429, JSON | {"retry-after": "60"}, b"{}")]
         answers[TRACE] = [(200, TEXT, b"x")]
-        time = Time()
 
         async def use(client: Client) -> list[float]:
             with pytest.raises(RateLimitedError):
                 await client.jobs_page(PROJECT)
-            time.sleeps.clear()
-            await client.read_trace(job(), Sink)
-            return list(time.sleeps)
+            sleeps.clear()
+            await client.read_trace(job, sink)
+            return list(sleeps)
 
-        assert run(settings, use, time) == []
+        assert run(use) == []
 
-    def test_announced_limit_is_kept(self, settings: Settings, answers: Answers) -> None:
+    def test_announced_limit_is_kept(
+        self,
+        run: Callable[..., Any],
+        sleeps: list[float],
+        sink: type[Any],
+        job: Job,
+        answers: Answers,
+    ) -> None:
         """With nothing left in the window, the next request waits for its end."""
         limit = {
             "ratelimit-remaining": "0",
@@ -312,58 +279,60 @@ class TestRetry:
             "date": "Mon, 14 Sep 2026 02:00:00 GMT",
         }
         answers[TRACE] = [(200, TEXT | limit, b"x")]
-        time = Time()
 
         async def use(client: Client) -> None:
-            await client.read_trace(job(), Sink)
-            await client.read_trace(job(), Sink)
+            await client.read_trace(job, sink)
+            await client.read_trace(job, sink)
 
-        run(settings, use, time)
+        run(use)
 
-        assert time.sleeps == [45.0]
+        assert sleeps == [45.0]
 
-    def test_own_ceiling(self, settings: Settings, answers: Answers) -> None:
+    def test_own_ceiling(
+        self,
+        run: Callable[..., Any],
+        sleeps: list[float],
+        sink: type[Any],
+        job: Job,
+        answers: Answers,
+    ) -> None:
         """Our own ceiling spaces the requests."""
         answers[TRACE] = [(200, TEXT, b"x")]
-        time = Time()
 
         async def use(client: Client) -> None:
             for _ in range(3):
-                await client.read_trace(job(), Sink)
+                await client.read_trace(job, sink)
 
-        run(settings, use, time, Pacer(rps=0.5))
+        run(use, pacer=Pacer(rps=0.5))
 
-        assert time.sleeps == [2.0, 2.0]
+        assert sleeps == [2.0, 2.0]
 
-    def test_gives_up(self, settings: Settings, answers: Answers, asked: Asked) -> None:
+    def test_gives_up(self, read: Callable[..., Any], answers: Answers, asked: Asked) -> None:
         """After the last try its error comes out, with what was asked."""
         answers[TRACE] = [(503, {}, b"")]
 
         with pytest.raises(UnavailableError, match=r"GET /projects/5/jobs/12/trace.*503"):
-            run(settings, lambda client: client.read_trace(job(), Sink))
+            read()
 
         assert len(asked) == RetryPolicy().attempts
 
-    def test_unreachable(self, settings: Settings) -> None:
+    def test_unreachable(
+        self, run: Callable[..., Any], sleeps: list[float], settings: Settings
+    ) -> None:
         """A port where nobody listens is tried again, and then says so."""
         nowhere = dataclasses.replace(settings, url="http://127.0.0.1:1")
-        time = Time()
 
         with pytest.raises(ConnectionFailedError, match="Connect call failed"):
-            run(nowhere, lambda client: client.job(PROJECT, 12), time)
+            run(lambda client: client.job(PROJECT, 12), at=nowhere)
 
-        assert time.sleeps == [0.5, 1.0, 2.0, 4.0, 8.0]
+        assert sleeps == [0.5, 1.0, 2.0, 4.0, 8.0]
 
     @pytest.mark.parametrize(("silence", "whole"), [(0.05, 5.0), (5.0, 0.05)])
     def test_silent_server(
-        self,
-        settings: Settings,
-        monkeypatch: pytest.MonkeyPatch,
-        silence: float,
-        whole: float,
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch, silence: float, whole: float
     ) -> None:
         """A server that says nothing, or too little for too long, is a failed connection."""
-        monkeypatch.setattr("logminer.gitlab.client.ANSWER_SECONDS", whole)
+        monkeypatch.setattr("logminer.gitlab.wire.ANSWER_SECONDS", whole)
 
         async def use() -> None:
             hold = asyncio.Event()
@@ -407,55 +376,79 @@ class TestRetry:
         asyncio.run(use())
 
 
+class TestPages:
+    """Pages for people, where an answer should be."""
+
+    def test_a_page_while_the_server_restarts(
+        self, run: Callable[..., Any], answers: Answers
+    ) -> None:
+        """Once the server has shown that it is GitLab, a page of a proxy passes like a 502."""
+        page = (200, {"content-type": "text/html"}, b"<html>Back soon")
+        answers[f"{API}/projects/5/jobs/12"] = [ok(row(12)), page, (200, {}, b"soon"), ok(row(12))]
+
+        async def use(client: Client) -> int:
+            await client.job(PROJECT, 12)
+            await client.job(PROJECT, 12)
+            return client.counts.retries
+
+        assert run(use) == 2
+
+
 class TestRedirect:
     """Redirects are followed by hand, and never off the origin."""
 
-    def test_within(self, settings: Settings, answers: Answers, asked: Asked) -> None:
+    def test_within(
+        self,
+        read: Callable[..., Any],
+        settings: Settings,
+        answers: Answers,
+        asked: Asked,
+    ) -> None:
         """On the same origin a redirect is followed, with the token."""
         answers[TRACE] = [(301, {"location": f"{API}/moved"}, b"This has moved")]
         answers[f"{API}/moved"] = [(200, TEXT, b"x")]
 
-        sink = run(settings, lambda client: client.read_trace(job(), Sink))
+        found = read().sink
 
-        assert sink.chunks == [b"x"]
+        assert found.chunks == [b"x"]
         assert [headers.get("private-token") for _, headers in asked] == [settings.token] * 2
 
     def test_elsewhere(
-        self, settings: Settings, answers: Answers, elsewhere: tuple[str, Asked]
+        self, read: Callable[..., Any], answers: Answers, elsewhere: tuple[str, Asked]
     ) -> None:
         """To another origin not even a request goes, and the error names it without its query."""
         url, asked_elsewhere = elsewhere
         answers[TRACE] = [(302, {"location": f"{url}/bucket?signature=abc"}, b"")]
 
         with pytest.raises(UnexpectedAnswerError, match="another origin") as caught:
-            run(settings, lambda client: client.read_trace(job(), Sink))
+            read()
 
         assert asked_elsewhere == []
         assert url in str(caught.value)
         assert "signature" not in str(caught.value)
 
-    def test_circle(self, settings: Settings, answers: Answers, asked: Asked) -> None:
+    def test_circle(self, read: Callable[..., Any], answers: Answers, asked: Asked) -> None:
         """A circle ends."""
         answers[TRACE] = [(302, {"location": TRACE}, b"")]
 
         with pytest.raises(UnexpectedAnswerError, match="3 redirects"):
-            run(settings, lambda client: client.read_trace(job(), Sink))
+            read()
 
         assert len(asked) == 4
 
-    def test_login_page(self, settings: Settings, answers: Answers) -> None:
+    def test_login_page(self, run: Callable[..., Any], answers: Answers) -> None:
         """A redirect that ends at a page for people is no API."""
         answers[f"{API}/version"] = [(302, {"location": "/users/sign_in"}, b"")]
         answers["/users/sign_in"] = [(200, {"content-type": "text/html"}, b"<html>")]
 
         with pytest.raises(NotGitLabError):
-            run(settings, lambda client: client.version())
+            run(lambda client: client.version())
 
 
 class TestLists:
     """Jobs, pipelines and their jobs."""
 
-    def test_keyset(self, settings: Settings, answers: Answers, asked: Asked) -> None:
+    def test_keyset(self, run: Callable[..., Any], answers: Answers, asked: Asked) -> None:
         """Pages follow the cursor of the link, whatever host it names."""
         path = f"{API}/projects/5/jobs"
         link = f'<https://wrong.example{path}?cursor=eyJpZCI6IjgifQ%3D%3D>; rel="next"'
@@ -463,37 +456,31 @@ class TestLists:
         answers[path] = [first, ok([row(7), {"id": 6}])]
 
         async def use(client: Client) -> tuple[Any, Any, int]:
-            one = await client.jobs_page(PROJECT, per_page=2)
-            two = await client.jobs_page(PROJECT, cursor=one.next_cursor, per_page=2)
+            one = await client.jobs_page(PROJECT)
+            two = await client.jobs_page(PROJECT, cursor=one.next_cursor)
             return one, two, client.counts.skipped_jobs
 
-        one, two, skipped = run(settings, use)
+        one, two, skipped = run(use)
 
         assert [found.id for found in one.jobs + two.jobs] == [9, 8, 7]
-        assert one.next_cursor == "eyJpZCI6IjgifQ=="
+        assert one.next_cursor == "keyset:8:eyJpZCI6IjgifQ=="
         assert one.server_time == dt.datetime(2026, 9, 14, 2, tzinfo=dt.UTC)
         assert two.next_cursor is None
         assert ([bad.id for bad in two.skipped], skipped) == ([6], 1)
-        assert asked[0][0] == f"{path}?pagination=keyset&order_by=id&sort=desc&per_page=2"
-        assert asked[1][0].endswith("&per_page=2&cursor=eyJpZCI6IjgifQ%3D%3D")
+        assert asked[0][0] == f"{path}?pagination=keyset&order_by=id&sort=desc&per_page=100"
+        assert asked[1][0].endswith("&per_page=100&cursor=eyJpZCI6IjgifQ%3D%3D")
 
-    def test_a_page_that_follows_itself(self, settings: Settings, answers: Answers) -> None:
-        """A cursor that leads to its own page is an error, not an endless list."""
-        path = f"{API}/projects/5/jobs"
-        answers[path] = [ok([row(9)], link=f'<{path}?cursor=abc>; rel="next"')]
-
-        with pytest.raises(UnexpectedAnswerError, match="this page again"):
-            run(settings, lambda client: client.jobs_page(PROJECT, cursor="abc"))
-
-    def test_large_answer(self, settings: Settings, answers: Answers) -> None:
-        """Sixteen kilobytes that unfold to more than 16 MiB are refused."""
-        bomb = gzip.compress(b"[" + b" " * (17 * 2**20) + b"]")
+    def test_large_answer(self, run: Callable[..., Any], answers: Answers) -> None:
+        """Kilobytes that unfold to more than 8 MiB are refused."""
+        bomb = gzip.compress(b"[" + b" " * (9 * 2**20) + b"]")
         answers[f"{API}/projects/5/jobs"] = [(200, JSON | {"content-encoding": "gzip"}, bomb)]
 
-        with pytest.raises(UnexpectedAnswerError, match="16 MiB"):
-            run(settings, lambda client: client.jobs_page(PROJECT))
+        with pytest.raises(UnexpectedAnswerError, match="8 MiB"):
+            run(lambda client: client.jobs_page(PROJECT))
 
-    def test_changed_pipelines(self, settings: Settings, answers: Answers, asked: Asked) -> None:
+    def test_changed_pipelines(
+        self, run: Callable[..., Any], settings: Settings, answers: Answers, asked: Asked
+    ) -> None:
         """Both kinds come, each once; a page begins where the last ended, in time."""
         path = f"{API}/projects/5/pipelines"
         more = {"link": f'<{settings.url}{path}?page=2>; rel="next"'}
@@ -506,20 +493,84 @@ class TestLists:
         ]
 
         async def use(client: Client) -> list[int]:
-            found = client.changed_pipelines(5, since=SINCE, until=UNTIL)
+            found = client.changed_pipelines(5, since=SINCE, until=UNTIL, children=True)
             return [pipeline.id async for pipeline in found]
 
-        ids = run(settings, use)
+        ids = run(use)
 
         assert ids == [3, 1, 2, 4, 8]
-        queries = [path.partition("?")[2] for path, _ in asked]
+        queries = [unquote(path.partition("?")[2]) for path, _ in asked]
         assert [("source=parent_pipeline" in query) for query in queries] == [False] * 3 + [True]
         assert "updated_after=2026-09-01T00:00:00Z" in queries[0]
         assert "updated_before=2026-09-02T00:00:00Z" in queries[0]
         assert "updated_after=2026-09-01T10:59:59.999000Z" in queries[1]
         assert [query.partition("&page=")[2][0] for query in queries] == ["1", "1", "2", "1"]
 
-    def test_pipeline_jobs(self, settings: Settings, answers: Answers, asked: Asked) -> None:
+    def test_children_only_when_asked(
+        self, run: Callable[..., Any], answers: Answers, asked: Asked
+    ) -> None:
+        """Child pipelines cost a request only where somebody waits for one."""
+        answers[f"{API}/projects/5/pipelines"] = [ok([{"id": 3, "updated_at": None}])]
+
+        async def use(client: Client) -> list[int]:
+            found = client.changed_pipelines(5, since=SINCE, until=UNTIL)
+            return [pipeline.id async for pipeline in found]
+
+        assert run(use) == [3]
+        assert len(asked) == 1
+
+    def test_server_without_children(
+        self, run: Callable[..., Any], answers: Answers, asked: Asked
+    ) -> None:
+        """A server older than 17.0 refuses the list of child pipelines; it is asked for it once."""
+        path = f"{API}/projects/5/pipelines"
+        refused = (400, JSON, b'{"error":"source does not have a valid value"}')
+        answers[path] = [ok([{"id": 3}]), refused, ok([{"id": 4}])]
+
+        async def use(client: Client) -> list[int | bool]:
+            found: list[int | bool] = [client.children_listed]
+            for _ in range(2):
+                changed = client.changed_pipelines(5, since=SINCE, until=UNTIL, children=True)
+                found += [pipeline.id async for pipeline in changed]
+            return [*found, client.children_listed]
+
+        assert run(use) == [True, 3, 4, False]
+        assert ["source=" in path for path, _ in asked] == [False, True, False]
+
+    @pytest.mark.parametrize("what", ["pipelines", "pipelines/77/jobs"])
+    def test_pages_without_end(
+        self,
+        run: Callable[..., Any],
+        answers: Answers,
+        what: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """A list that always has a next page comes to an end."""
+        monkeypatch.setattr("logminer.gitlab.client.MAX_PAGES", 5)
+        path = f"{API}/projects/5/{what}"
+        answers[path] = [ok([row(3)], link=f'<{path}?page=2>; rel="next"')]
+
+        async def use(client: Client) -> list[object]:
+            if what == "pipelines":
+                changed = client.changed_pipelines(5, since=SINCE, until=UNTIL)
+                return [found async for found in changed]
+            return [found async for found in client.pipeline_jobs(PROJECT, 77)]
+
+        with pytest.raises(UnexpectedAnswerError, match="more than 5 pages"):
+            run(use)
+
+    def test_deleted_pipeline(self, run: Callable[..., Any]) -> None:
+        """The jobs of a pipeline that is gone are not none: it is said that it is gone."""
+
+        async def use(client: Client) -> list[Job]:
+            return [found async for found in client.pipeline_jobs(PROJECT, 77)]
+
+        with pytest.raises(NotFoundError):
+            run(use)
+
+    def test_pipeline_jobs(
+        self, run: Callable[..., Any], settings: Settings, answers: Answers, asked: Asked
+    ) -> None:
         """Retried jobs are asked for, and one that comes twice is given once."""
         path = f"{API}/projects/5/pipelines/77/jobs"
         more = {"link": f'<{settings.url}{path}?page=2>; rel="next"'}
@@ -528,10 +579,10 @@ class TestLists:
         async def use(client: Client) -> list[int]:
             return [found.id async for found in client.pipeline_jobs(PROJECT, 77)]
 
-        assert run(settings, use) == [3, 2, 1]
+        assert run(use) == [3, 2, 1]
         assert "include_retried=true" in asked[0][0]
 
-    def test_empty_page_with_a_next(self, settings: Settings, answers: Answers) -> None:
+    def test_empty_page_with_a_next(self, run: Callable[..., Any], answers: Answers) -> None:
         """A list of empty pages ends."""
         path = f"{API}/projects/5/pipelines/77/jobs"
         answers[path] = [ok([], link=f'<{path}?page=2>; rel="next"')]
@@ -540,14 +591,19 @@ class TestLists:
             return [found async for found in client.pipeline_jobs(PROJECT, 77)]
 
         with pytest.raises(UnexpectedAnswerError, match="empty page"):
-            run(settings, use)
+            run(use)
 
 
 class TestProxy:
     """The proxies of the environment."""
 
     def test_used(
-        self, settings: Settings, answers: Answers, asked: Asked, monkeypatch: pytest.MonkeyPatch
+        self,
+        run: Callable[..., Any],
+        settings: Settings,
+        answers: Answers,
+        asked: Asked,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """A request for another host goes through the proxy, asked for by its whole URL."""
         monkeypatch.setenv("http_proxy", settings.url)
@@ -555,28 +611,28 @@ class TestProxy:
         answers[f"{API}/version"] = [ok({"version": "17.4.1"})]
         behind = dataclasses.replace(settings, url="http://gitlab.invalid")
 
-        assert run(behind, lambda client: client.version()) == "17.4.1"
+        assert run(lambda client: client.version(), at=behind) == "17.4.1"
         assert asked[0][1]["host"] == "gitlab.invalid"
 
     def test_bypassed(
-        self, settings: Settings, answers: Answers, monkeypatch: pytest.MonkeyPatch
+        self, run: Callable[..., Any], answers: Answers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A host that the environment exempts is asked directly."""
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         answers[f"{API}/version"] = [ok({"version": "17.4.1"})]
 
-        assert run(settings, lambda client: client.version()) == "17.4.1"
+        assert run(lambda client: client.version()) == "17.4.1"
 
 
 class TestVersion:
     """`version`, the probe."""
 
-    def test_version(self, settings: Settings, answers: Answers) -> None:
+    def test_version(self, run: Callable[..., Any], answers: Answers) -> None:
         """A GitLab that takes the token says its version."""
         answers[f"{API}/version"] = [ok({"version": "17.4.1-ee"})]
 
-        assert run(settings, lambda client: client.version()) == "17.4.1-ee"
+        assert run(lambda client: client.version()) == "17.4.1-ee"
 
     @pytest.mark.parametrize(
         ("answer", "error"),
@@ -591,13 +647,13 @@ class TestVersion:
         ],
     )
     def test_every_failure_ends_the_run(
-        self, settings: Settings, answers: Answers, answer: Answer, error: type[LogminerError]
+        self, run: Callable[..., Any], answers: Answers, answer: Answer, error: type[LogminerError]
     ) -> None:
         """Whatever the probe meets is fatal, and says what."""
         answers[f"{API}/version"] = [answer]
 
         with pytest.raises(error):
-            run(settings, lambda client: client.version())
+            run(lambda client: client.version())
 
     def test_needs_to_be_open(self, settings: Settings) -> None:
         """Without `async with` there is no client."""
@@ -609,7 +665,11 @@ class TestToken:
     """The token is nowhere to be read."""
 
     def test_not_in_text(
-        self, settings: Settings, answers: Answers, caplog: pytest.LogCaptureFixture
+        self,
+        run: Callable[..., Any],
+        settings: Settings,
+        answers: Answers,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         """Neither the client, its counts nor anything logged shows it."""
         answers[f"{API}/projects/5/jobs"] = [ok([{"id": 6}, row(5)])]
@@ -619,7 +679,7 @@ class TestToken:
                 page = await client.jobs_page(PROJECT)
                 return f"{client!r} {client.counts!r} {page!r}"
 
-            shown = run(settings, use)
+            shown = run(use)
 
         assert settings.token not in shown + caplog.text + repr(settings)
         assert "job 6" in caplog.text

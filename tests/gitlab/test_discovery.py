@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
 from typing import Any
 
@@ -135,6 +136,42 @@ def test_no_archived(settings: Settings, answers: Answers, asked: Asked) -> None
 
 
 @pytest.mark.parametrize(
+    ("include", "exclude", "found"),
+    [
+        ([], [], [1, 2, 3]),
+        (["team/*"], [], [1, 2]),
+        (["TEAM/*", "other"], [], [1, 2]),
+        ([], ["*/Old*"], [1, 3]),
+        (["team/*"], ["*old*"], [1]),
+        (["team"], [], []),
+        (["team/[a-b]*", "*/c?"], [], [1, 3]),
+    ],
+)
+def test_patterns(
+    settings: Settings, answers: Answers, include: list[str], exclude: list[str], found: list[int]
+) -> None:
+    """Patterns choose by full path, in either case; a star passes slashes."""
+    paths = {1: "Team/App", 2: "team/sub/old-app", 3: "lab/c3"}
+    rows = [{"id": number, "path_with_namespace": path} for number, path in paths.items()]
+    answers[f"{API}/groups/5/projects"] = [ok(rows)]
+
+    projects = discover(settings, groups=[5], include=include, exclude=exclude)
+
+    assert [project.id for project in projects] == found
+
+
+def test_progress(settings: Settings, answers: Answers) -> None:
+    """Whoever waits sees the number of projects grow, doubles not counted."""
+    answers[f"{API}/groups/5/projects"] = [ok([row(1), row(2)])]
+    answers[f"{API}/projects/2"] = [ok(row(2))]
+    seen: list[int] = []
+
+    discover(settings, projects=[2], groups=[5], progress=seen.append)
+
+    assert seen == [1, 2, 2]
+
+
+@pytest.mark.parametrize(
     ("scope", "name"), [({"projects": ["g/none"]}, "g/none"), ({"groups": ["nobody"]}, "nobody")]
 )
 def test_unknown(settings: Settings, scope: dict[str, list[str]], name: str) -> None:
@@ -177,8 +214,8 @@ def test_token_stays_home(
         ((404, {"content-type": "text/html"}, b"<html>"), NotGitLabError),
         ((200, {"content-type": "text/html"}, b"<html>Sign in"), NotGitLabError),
         ((200, JSON, b'{"hello":"world"}'), NotGitLabError),
-        ((200, JSON, b"[1"), NotGitLabError),
-        ((200, JSON, b'"' + b"x" * (16 * 2**20) + b'"'), NotGitLabError),
+        ((200, JSON, b"[1"), ServerError),
+        ((200, JSON, b'"' + b"x" * (8 * 2**20) + b'"'), NotGitLabError),
         ((302, {"location": "/users/sign_in"}, b""), NotGitLabError),
         ((302, {"location": f"{API}/version"}, b""), NotGitLabError),
         ((503, {}, b""), ServerError),
@@ -229,6 +266,40 @@ def test_try_again(settings: Settings, answers: Answers) -> None:
     assert [project.id for project in projects] == [1]
     assert len(waits) == 3
     assert 30 <= waits[0] <= 31
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param((200, JSON, b'{"id":1,"path'), id="half the JSON"),
+        pytest.param(
+            (200, JSON | {"content-encoding": "gzip"}, gzip.compress(b'{"id":1}')[:-9]),
+            id="half the gzip",
+        ),
+        pytest.param((200, JSON | {"content-encoding": "gzip"}, b"no gzip"), id="no gzip"),
+        pytest.param((200, {"content-type": "text/html"}, b"<html>Back soon"), id="a page"),
+    ],
+)
+def test_broken_answers(
+    settings: Settings, answers: Answers, broken: tuple[int, dict[str, str], bytes]
+) -> None:
+    """Once the server is known to be a GitLab, an answer that came broken is asked for again."""
+    answers[f"{API}/projects/1"] = [broken, ok(row(1))]
+    waits: list[float] = []
+
+    projects = discover(settings, projects=[1], sleep=waits.append)
+
+    assert [project.id for project in projects] == [1]
+    assert len(waits) == 1
+
+
+def test_gzip(settings: Settings, answers: Answers, asked: Asked) -> None:
+    """Compressed answers are read, and no other compression is asked for."""
+    body = gzip.compress(json.dumps(row(1)).encode())
+    answers[f"{API}/projects/1"] = [(200, JSON | {"content-encoding": "gzip"}, body)]
+
+    assert [project.id for project in discover(settings, projects=[1])] == [1]
+    assert {headers["accept-encoding"] for _, headers in asked} == {"gzip"}
 
 
 def test_unreachable(settings: Settings) -> None:

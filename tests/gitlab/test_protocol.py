@@ -82,6 +82,7 @@ class TestCheck:
             (500, UnavailableError),
             (502, UnavailableError),
             (599, UnavailableError),
+            (204, UnexpectedAnswerError),
             (206, UnexpectedAnswerError),
             (304, UnexpectedAnswerError),
             (400, UnexpectedAnswerError),
@@ -98,9 +99,9 @@ class TestCheck:
         assert str(caught.value).startswith("GET /x: ")
 
     def test_ok(self) -> None:
-        """An answer of 200 or 204 passes, with a content type or without."""
+        """An answer of 200 passes, with a content type or without."""
         protocol.check("GET /x", 200, {"content-type": "text/plain"}, b"")
-        protocol.check("GET /x", 204, {}, b"")
+        protocol.check("GET /x", 200, {}, b"")
 
     def test_html_is_no_api(self) -> None:
         """A page that says 200 is somebody's login page, not GitLab's API."""
@@ -200,7 +201,13 @@ class TestHeaders:
         """Only the parameter of the next link is taken; its host plays no part."""
         found = protocol.next_parameter("GET /x", {"link": link}, "cursor")
 
-        assert found == cursor
+        assert found == (cursor and ("cursor", cursor))
+
+    def test_first_of_several(self) -> None:
+        """Of several parameters the first that the link has is taken."""
+        link = {"link": '<https://h/x?pagination=keyset&page=2>; rel="next"'}
+
+        assert protocol.next_parameter("GET /x", link, "cursor", "page") == ("page", "2")
 
     @pytest.mark.parametrize("target", ["https://h/x?page=2", "http://[::1/?cursor=a"])
     def test_next_without_the_parameter(self, target: str) -> None:
@@ -385,6 +392,25 @@ class TestJob:
         """An answer that is no list at all is not GitLab's."""
         with pytest.raises(NotGitLabError):
             protocol.parse_jobs("GET /x", {"message": "hello"}, PROJECT)
+
+
+class TestBody:
+    """`decode`, as far as it keeps memory bounded."""
+
+    @pytest.mark.parametrize(
+        "body", [b'["' + b"x" * (8 * 2**20) + b'"]', b"[" + b"{}," * 200_000 + b"{}]"]
+    )
+    def test_too_large(self, body: bytes) -> None:
+        """Neither many bytes nor many small values are read into memory."""
+        with pytest.raises(UnexpectedAnswerError, match=r"8 MiB|200,000 values"):
+            protocol.decode("GET /x", {}, body)
+
+    def test_row_ids(self) -> None:
+        """The ids of a list come in its order, without those that are none."""
+        rows = [{"id": 9}, {"id": "8"}, 7, {"id": True}, {"id": 2**63}, {}, {"id": 3}]
+
+        assert protocol.row_ids(rows) == [9, 3]
+        assert protocol.row_ids({"id": 9}) == []
 
 
 class TestOthers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING
 
 import gitlab.config
@@ -204,3 +205,9 @@ def test_bad_timeout_variable() -> None:
 def test_token_is_hidden() -> None:
     """Settings can be printed."""
     assert SECRET not in repr(Settings(url=URL, token=SECRET))
+
+
+def test_not_to_be_pickled() -> None:
+    """Settings hold the token, so they are not to be written anywhere."""
+    with pytest.raises(TypeError, match="token"):
+        pickle.dumps(Settings(url=URL, token=SECRET))
