@@ -2,10 +2,14 @@
 
     app       the commands, their flags, their help
     talk      errors to one line and an exit code; what goes to stderr
-    watch     progress on a terminal, plain lines elsewhere
+    watch     progress on a terminal, plain or JSON lines elsewhere
+    summary   what a run has done, in a few lines
     pages     rows as tables and JSON lines
     output    stdout, or a file that appears when it is complete
+    values    flags' texts to lengths of time and sizes
     nightly   `logminer harvest`
+    status    `logminer status`
+    check     `logminer verify`
     logs      `logminer extract`
     explain   `logminer extract --explain`
     demo      the whole product without an account

@@ -41,6 +41,52 @@ StoreOption = Annotated[
 ]
 
 
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="The GitLab server; else GITLAB_URL, else python-gitlab's configuration file.",
+    ),
+]
+
+TokenOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="File with the access token (scope read_api); else GITLAB_TOKEN, else"
+        " python-gitlab's configuration file.",
+    ),
+]
+
+BundleOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Certificates to trust, for a private root."),
+]
+
+RateOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="NUMBER",
+        help="Most requests a second, 0.5 for one in two seconds; else as the server allows.",
+    ),
+]
+
+
+class Depth(StrEnum):
+    """How much of a log is read."""
+
+    FULL = "full"
+    PREPARE = "prepare"
+
+
+class TalkFormat(StrEnum):
+    """How a run talks."""
+
+    AUTO = "auto"
+    PLAIN = "plain"
+    JSON = "json"
+
+
 class UseFormat(StrEnum):
     """How image uses are printed."""
 
@@ -138,6 +184,20 @@ def harvest(  # noqa: PLR0913 -- one for each flag
             "--all", help="Every project: of the instance for an administrator, else your own."
         ),
     ] = False,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Of those, only projects whose full path fits, as in 'shop/*'; may be repeated.",
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Of those, no project whose full path fits, as in '*/sandbox-*'; may be repeated.",
+        ),
+    ] = None,
     archived: Annotated[
         bool, typer.Option("--archived/--no-archived", help="With or without archived projects.")
     ] = True,
@@ -145,42 +205,67 @@ def harvest(  # noqa: PLR0913 -- one for each flag
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Only jobs created from here on: 2026-07-01, RFC 3339, or 7d: 7 days ago (UTC).",
+            help="Only jobs created from here on: 2026-07-01, RFC 3339, or 7d: 7 days ago (UTC)."
+            " An earlier one than before brings in what lies between.",
         ),
     ] = None,
     until: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Only jobs created before this moment, same forms."),
     ] = None,
-    url: Annotated[
+    depth: Annotated[
+        Depth,
+        typer.Option(
+            help="prepare reads a log up to the end of the runner's preparation: the images of the"
+            " job and its services, not what the script pulls and builds."
+        ),
+    ] = Depth.FULL,
+    max_trace_size: Annotated[
         str | None,
         typer.Option(
-            metavar="URL",
-            help="The GitLab server; else GITLAB_URL, else python-gitlab's configuration file.",
+            metavar="SIZE",
+            help="Of a longer log only so much is read, as in 20M; its job is marked truncated.",
         ),
     ] = None,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="File with the access token (scope read_api); else GITLAB_TOKEN, else"
-            " python-gitlab's configuration file.",
-        ),
-    ] = None,
-    ca_bundle: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Certificates to trust, for a private root."),
-    ] = None,
+    url: UrlOption = None,
+    token_file: TokenOption = None,
+    ca_bundle: BundleOption = None,
     concurrency: Annotated[
         int, typer.Option(metavar="NUMBER", min=1, max=256, help="Job logs read at a time.")
     ] = 32,
-    rps: Annotated[
-        float | None,
+    rps: RateOption = None,
+    max_requests: Annotated[
+        int | None,
         typer.Option(
             metavar="NUMBER",
-            help="Most requests a second, 0.5 for one in two seconds; else as the server allows.",
+            help="End in good order after so many requests (exit 75); the next run goes on there.",
         ),
     ] = None,
+    max_duration: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="The same after so long: 30m, 2h. For a window in the night."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Read no log and write nothing; say about how many projects, jobs, requests and"
+            " minutes it would be.",
+        ),
+    ] = False,
+    log_format: Annotated[
+        TalkFormat,
+        typer.Option(
+            help="auto draws progress on a terminal and writes plain lines elsewhere; json writes"
+            " one object for each line. Lines carry the run's id."
+        ),
+    ] = TalkFormat.AUTO,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say each failure when it happens, and why.")
+    ] = False,
 ) -> None:
     """Read what is new on a GitLab server into a store.
 
@@ -191,21 +276,109 @@ def harvest(  # noqa: PLR0913 -- one for each flag
     Needs an access token with the scope read_api that may read the projects' jobs (role Reporter).
     """
     with exit_codes():
-        from logminer.cli.nightly import run  # noqa: PLC0415 -- heavy
+        from logminer.cli.nightly import Asked, Server, run  # noqa: PLC0415 -- heavy
+        from logminer.cli.watch import LogFormat, Volume  # noqa: PLC0415 -- heavy
 
-        code = run(
-            store,
+        asked = Asked(
+            server=Server(url=url, token_file=token_file, ca_bundle=ca_bundle),
             projects=project or (),
             groups=group or (),
             everything=everything,
+            include=include or (),
+            exclude=exclude or (),
             archived=archived,
             since=since,
             until=until,
-            url=url,
-            token_file=token_file,
-            ca_bundle=ca_bundle,
+            depth=depth.value,
+            max_trace_size=max_trace_size,
             concurrency=concurrency,
             rps=rps,
+            max_requests=max_requests,
+            max_duration=max_duration,
+            dry_run=dry_run,
+            log_format=LogFormat(log_format.value),
+            volume=Volume.QUIET if quiet else Volume.VERBOSE if verbose else Volume.NORMAL,
+        )
+        raise typer.Exit(run(store, asked))
+
+
+@app.command()
+def status(
+    store: StoreOption,
+    project: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--project",
+            "-p",
+            metavar="PROJECT",
+            help="Only this project, by id or full path; may be repeated.",
+        ),
+    ] = None,
+    format: Annotated[  # noqa: A002 -- the flag's word
+        ReportFormat, typer.Option("--format", "-f", help="table, csv or json.")
+    ] = ReportFormat.TABLE,
+) -> None:
+    """Show how far each project is harvested, and what waits.
+
+    Also how the last runs ended. Needs no server, and may be asked while a harvest runs. A gap is
+    a project whose list of jobs was cut off or never begun: the next harvest goes on with it.
+    """
+    with exit_codes():
+        from logminer.cli.status import run  # noqa: PLC0415 -- heavy
+
+        run(store, projects=project or (), format=format.value)
+
+
+@app.command()
+def verify(  # noqa: PLR0913 -- one for each flag
+    store: StoreOption,
+    project: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--project",
+            "-p",
+            metavar="PROJECT",
+            help="Only this project, by id or full path; may be repeated. Else all that were"
+            " harvested.",
+        ),
+    ] = None,
+    *,
+    since: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="Jobs created from here on: 2026-07-01, RFC 3339, or 30d (UTC)."
+        ),
+    ] = "7d",
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Jobs created before this moment, same forms."),
+    ] = None,
+    url: UrlOption = None,
+    token_file: TokenOption = None,
+    ca_bundle: BundleOption = None,
+    rps: RateOption = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Queue what is missing for the next harvest.")
+    ] = False,
+) -> None:
+    """Compare a store with the server and name what is missing.
+
+    Lists the jobs of a period again, one request for each 100, and reads no log. Exit 0 if every
+    job is stored or waits for the next harvest, 3 if some are missing. Rows whose job the server
+    has deleted since are counted and kept.
+    """
+    with exit_codes():
+        from logminer.cli.check import run  # noqa: PLC0415 -- heavy
+        from logminer.cli.nightly import Server  # noqa: PLC0415 -- heavy
+
+        code = run(
+            store,
+            Server(url=url, token_file=token_file, ca_bundle=ca_bundle),
+            projects=project or (),
+            since=since,
+            until=until,
+            rps=rps,
+            repair=repair,
         )
         raise typer.Exit(code)
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from logminer.cli.talk import say
-from logminer.cli.watch import summarise, watch
+from logminer.cli.watch import watch
 from logminer.errors import NotAStoreError, ServerError
 from logminer.gitlab import Settings, discover
 from logminer.harvest import harvest
@@ -51,7 +51,7 @@ def run(path: Path, *, keep: bool, seed: int, today: dt.date | None = None) -> i
         projects = discover(settings, everything=True)
         with watch() as progress:
             tally = harvest(store, settings, projects, progress=progress)
-        summarise(tally, store=str(path), seconds=time.monotonic() - began)
+        progress.summary(tally, store=str(path), seconds=time.monotonic() - began)
         if tally.interrupted:
             return tally.exit_code
         say()

@@ -2,92 +2,228 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from logminer.cli.watch import summarise, watch
-from logminer.errors import UsageError
-from logminer.gitlab import Pacer, default_scope, discover, resolve
+from logminer.cli import values
+from logminer.cli.talk import counted
+from logminer.cli.watch import LogFormat, Volume, Watch, watch
+from logminer.errors import LogminerError, UsageError
+from logminer.gitlab import Budget, Pacer, default_scope, discover, resolve
 from logminer.gitlab.retry import RetryPolicy
-from logminer.harvest import Options, harvest
+from logminer.harvest import Options, Phase, Tally, estimate, harvest, new_run_id
+from logminer.model import Depth
 from logminer.period import parse_moment
-from logminer.store import Store
+from logminer.store import Ledger, Store, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from logminer.gitlab import Settings
+    from logminer.model import Project
+    from logminer.store import LedgerView
 
 _FIRST_TRIES: Final = 3
 """Tries of a request before the harvest proper begins: a refused connection fails in 3 seconds.
 Nothing is lost by then, and whoever mistyped the URL still looks at the screen."""
 
 
-def run(  # noqa: PLR0913 -- one for each flag
-    path: Path,
-    *,
-    projects: Sequence[str],
-    groups: Sequence[str],
-    everything: bool,
-    archived: bool,
-    since: str | None,
-    until: str | None,
-    url: str | None,
-    token_file: Path | None,
-    ca_bundle: Path | None,
-    concurrency: int,
-    rps: float | None,
-) -> int:
-    """Harvest what the flags ask for, say what was done, and return the exit code."""
-    began = time.monotonic()
-    options = _options(since, until, concurrency=concurrency, rps=rps)
-    if not (projects or groups or everything):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """Which GitLab, as the flags say; what they leave open, environment and file say."""
+
+    url: str | None
+    token_file: Path | None
+    ca_bundle: Path | None
+
+    def settings(self) -> Settings:
+        """Return the settings; raises UsageError where they are no use."""
+        return resolve(
+            url=self.url,
+            token=_token(self.token_file),
+            ca_bundle=str(self.ca_bundle) if self.ca_bundle else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the flags of `logminer harvest` ask for."""
+
+    server: Server
+    projects: Sequence[str]
+    groups: Sequence[str]
+    everything: bool
+    include: Sequence[str]
+    exclude: Sequence[str]
+    archived: bool
+    since: str | None
+    until: str | None
+    depth: str
+    max_trace_size: str | None
+    concurrency: int
+    rps: float | None
+    max_requests: int | None
+    max_duration: str | None
+    dry_run: bool
+    log_format: LogFormat
+    volume: Volume
+
+    def options(self) -> Options:
+        """Return what a run is asked for; raises UsageError for what cannot be."""
+        since, until = moments(self.since, self.until)
+        Pacer(rps=self.rps)  # knows what is no ceiling
+        return Options(
+            since=since,
+            until=until,
+            concurrency=self.concurrency,
+            rps=self.rps,
+            depth=Depth(self.depth),
+            max_trace_bytes=(
+                values.size(self.max_trace_size, flag="--max-trace-size")
+                if self.max_trace_size is not None
+                else None
+            ),
+        )
+
+    def budget(self, began: float) -> Budget:
+        """Return what the run may spend, where it began at `began` (monotonic seconds)."""
+        duration = self.max_duration
+        return Budget(
+            self.max_requests,
+            began + values.seconds(duration, flag="--max-duration") if duration else None,
+        )
+
+    def scope(self) -> tuple[Sequence[str], Sequence[str]]:
+        """Return projects and groups; raises UsageError where nothing names any."""
+        if self.projects or self.groups or self.everything:
+            return self.projects, self.groups
         scope = default_scope()
-        projects, groups = scope.projects, scope.groups
-        if not (projects or groups):
+        if not (scope.projects or scope.groups):
             raise UsageError(
                 "nothing to harvest: give --project, --group or --all"
                 " (or set GL_PROJECT_ID or GL_GROUP_ID)"
             )
-    settings = resolve(
-        url=url,
-        token=_token(token_file),
-        ca_bundle=str(ca_bundle) if ca_bundle else None,
-    )
-    if path.exists():
-        Store.create(path)  # what cannot become one is said before the server is asked
-    found = discover(
-        settings,
-        projects=projects,
-        groups=groups,
-        everything=everything,
-        archived=archived,
-        policy=RetryPolicy(attempts=_FIRST_TRIES),
-    )
-    store = Store.create(path)
-    with watch() as progress:
-        tally = harvest(store, settings, found, options=options, progress=progress)
-    summarise(tally, store=str(path), seconds=time.monotonic() - began)
+        return scope.projects, scope.groups
+
+
+def run(path: Path, asked: Asked) -> int:
+    """Harvest what is asked for, say what was done, and return the exit code."""
+    run_id = new_run_id(dt.datetime.now(dt.UTC))
+    progress = watch(asked.log_format, run_id=run_id, volume=asked.volume)
+    try:
+        return _run(path, asked, run_id, progress)
+    except LogminerError as error:
+        progress.error(error)
+        return error.exit_code
+
+
+def _run(path: Path, asked: Asked, run_id: str, progress: Watch) -> int:
+    began = time.monotonic()
+    options = asked.options()
+    budget = asked.budget(began)
+    projects, groups = asked.scope()
+    settings = asked.server.settings()
+    with contextlib.ExitStack() as opened:
+        ledger = None
+        if path.exists():
+            # What cannot become a store, and one that is locked, is said before the server is
+            # asked; one that does not exist yet is not made before the server has answered.
+            ledger_path = Store.create(path).ledger_path(source_of(settings.instance))
+            if ledger_path.exists() and not asked.dry_run:
+                ledger = opened.enter_context(Ledger.open(ledger_path))
+        with progress:
+            progress.begin(Phase.DISCOVER, Tally())
+            found = discover(
+                settings,
+                projects=projects,
+                groups=groups,
+                everything=asked.everything,
+                archived=asked.archived,
+                include=asked.include,
+                exclude=asked.exclude,
+                policy=RetryPolicy(attempts=_FIRST_TRIES),
+                budget=budget,
+                progress=progress.discovered,
+            )
+            if not found and (asked.include or asked.exclude):
+                raise UsageError(
+                    "no project of the scope fits --include and --exclude: patterns are of full"
+                    " paths, such as 'shop/*'"
+                )
+            if asked.dry_run:
+                _estimate(path, settings, found, options, budget, progress)
+                return 0
+            tally = harvest(
+                Store.create(path),
+                settings,
+                found,
+                options=options,
+                progress=progress,
+                ledger=ledger,
+                budget=budget,
+                run_id=run_id,
+            )
+    progress.summary(tally, store=str(path), seconds=time.monotonic() - began)
     return tally.exit_code
 
 
-def _options(
-    since: str | None, until: str | None, *, concurrency: int, rps: float | None
-) -> Options:
-    """Return what a run is asked for; raises UsageError for what cannot be."""
-    now = dt.datetime.now(dt.UTC)
-    options = Options(
-        since=parse_moment(since, now=now) if since is not None else None,
-        until=parse_moment(until, now=now) if until is not None else None,
-        concurrency=concurrency,
-        rps=rps,
+def _estimate(  # noqa: PLR0913, PLR0917 -- the parts of a run that does not happen
+    path: Path,
+    settings: Settings,
+    projects: Sequence[Project],
+    options: Options,
+    budget: Budget,
+    progress: Watch,
+) -> None:
+    """Say what a run would do."""
+    with contextlib.ExitStack() as opened:
+        view: LedgerView | None = None
+        ledger_path = Store(path).ledger_path(source_of(settings.instance))
+        if ledger_path.exists():
+            view = opened.enter_context(Ledger.read(ledger_path))
+        known = view.projects() if view is not None else {}
+        guess = estimate(
+            settings,
+            projects,
+            known={project.id: listing for project, listing in known.items()},
+            queued=view.count_queued() if view is not None else 0,
+            options=options,
+            budget=budget,
+        )
+    least = "at least " if guess.is_lower_bound else "about "
+    progress.line(
+        f"a harvest would read {least}{counted(guess.jobs, 'job')} of"
+        f" {counted(guess.projects, 'project')} with {least}{counted(guess.requests, 'request')},"
+        f" in {least}{_minutes(guess.seconds)}"
     )
-    if options.since and options.until and options.since >= options.until:
+    progress.line(
+        f"An estimate, from the newest jobs of {counted(guess.asked, 'project')}"
+        + (
+            "; older ones cannot be counted in advance. With --since it says more."
+            if guess.is_lower_bound
+            else "."
+        )
+    )
+
+
+def _minutes(seconds: float) -> str:
+    return "a minute" if seconds <= 60 else counted(round(seconds / 60), "minute")  # noqa: PLR2004
+
+
+def moments(since: str | None, until: str | None) -> tuple[dt.datetime | None, dt.datetime | None]:
+    """Return the two ends of a period; raises UsageError where nothing lies between them."""
+    now = dt.datetime.now(dt.UTC)
+    begin = parse_moment(since, now=now) if since is not None else None
+    end = parse_moment(until, now=now) if until is not None else None
+    if begin and end and begin >= end:
         raise UsageError(
             f"nothing lies from {since} until {until}: --since must be earlier than --until"
         )
-    Pacer(rps=rps)  # knows what is no ceiling
-    return options
+    return begin, end
 
 
 def _token(path: Path | None) -> str | None:

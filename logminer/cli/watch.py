@@ -1,51 +1,129 @@
-"""Progress: bars where somebody looks, a line now and then where nobody does."""
+"""Progress: bars where somebody looks, lines with the run's id where a log is read later.
+
+Whatever is shown comes from the run's tally; nothing is counted here.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
 import sys
 import time
-from typing import TYPE_CHECKING, Final, Self
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from logminer.cli.talk import counted, say
+from logminer.cli.summary import summary_lines
+from logminer.cli.talk import complain, counted, say
+from logminer.harvest import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
     from types import TracebackType
 
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
+    from logminer.errors import LogminerError
     from logminer.harvest import Tally
-    from logminer.model import Harvested, Project
 
 _EVERY: Final = 30.0
 """Seconds between two lines in a log that somebody may have to read."""
 
-_FEW: Final = 5
-"""Names or failures that a summary shows of what may be thousands."""
 
-_STATES: Final = {
-    "ok": "read",
-    "empty": "empty",
-    "erased": "erased",
-    "missing": "missing (404)",
-    "forbidden": "forbidden (403)",
-    "failed": "could not be fetched",
-    "not_started": "never started",
-}
-"""States of a trace in the words of the report's coverage."""
+class LogFormat(StrEnum):
+    """How a run talks."""
+
+    AUTO = "auto"
+    """Bars on a terminal, plain lines elsewhere."""
+    PLAIN = "plain"
+    JSON = "json"
 
 
-def watch() -> TerminalProgress | PlainProgress:
-    """Return the progress that suits whatever stderr is."""
-    return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
+class Volume(StrEnum):
+    """How much a run says."""
+
+    QUIET = "quiet"
+    """Only what went wrong."""
+    NORMAL = "normal"
+    VERBOSE = "verbose"
+    """Each failure as it happens, and what the libraries log."""
 
 
-class TerminalProgress:
-    """Two bars: projects listed, jobs read."""
+def watch(
+    log_format: LogFormat = LogFormat.AUTO,
+    *,
+    run_id: str | None = None,
+    volume: Volume = Volume.NORMAL,
+) -> Watch:
+    """Return what tells of a run; lines carry `run_id` where they are not for a terminal."""
+    if volume is Volume.VERBOSE:
+        _let_libraries_talk(log_format, run_id)
+    if log_format is LogFormat.JSON:
+        return JsonWatch(run_id=run_id, volume=volume)
+    if log_format is LogFormat.AUTO and sys.stderr.isatty():
+        if volume is Volume.QUIET:
+            return Watch(volume=volume)
+        return TerminalWatch(volume=volume)
+    return PlainWatch(run_id=run_id, volume=volume)
 
-    def __init__(self) -> None:
+
+class Watch:
+    """Tells nothing of what is going on, and the end in plain lines."""
+
+    def __init__(self, *, volume: Volume = Volume.NORMAL) -> None:
+        """Say as much as `volume` allows."""
+        self.volume = volume
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End; the summary follows."""
+
+    def line(self, text: str) -> None:
+        """Say one line."""
+        say(text)
+
+    def begin(self, phase: Phase, tally: Tally) -> None:
+        """Take in that a phase begins."""
+
+    def discovered(self, projects: int) -> None:
+        """Take in how many projects are found."""
+
+    def moved(self, tally: Tally) -> None:
+        """Take in that something was done."""
+
+    def published(self, days: int, of: int) -> None:
+        """Take in how many days are written."""
+
+    def failed(self, failure: str) -> None:
+        """Take in a failure."""
+        if self.volume is Volume.VERBOSE:
+            self.line(f"failed: {failure}")
+
+    def summary(self, tally: Tally, *, store: str, seconds: float) -> None:
+        """Say what a run has done, and what it could not do."""
+        quiet = self.volume is Volume.QUIET
+        for text in summary_lines(tally, store=store, seconds=seconds, only_problems=quiet):
+            self.line(text)
+
+    def error(self, error: LogminerError) -> None:
+        """Say why there was no run, or why it ended."""
+        complain(error)
+
+
+class TerminalWatch(Watch):
+    """A bar for each phase; gone when it is done."""
+
+    def __init__(self, *, volume: Volume = Volume.NORMAL) -> None:
         """Prepare; nothing is drawn before `with`."""
+        super().__init__(volume=volume)
         from rich.console import Console  # noqa: PLC0415 -- only where a person looks
         from rich.progress import (  # noqa: PLC0415
             BarColumn,
@@ -64,8 +142,7 @@ class TerminalProgress:
             console=Console(stderr=True),
             transient=True,
         )
-        self._listing: TaskID | None = None
-        self._reading: TaskID | None = None
+        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         """Begin to draw."""
@@ -81,117 +158,162 @@ class TerminalProgress:
         """Leave a clean screen."""
         self._bars.stop()
 
-    def listed(self, project: Project, tally: Tally) -> None:
-        """Move the bar of projects."""
-        del project
-        if self._listing is None:
-            self._listing = self._bars.add_task("listing projects", total=tally.projects, found="")
-        self._bars.update(
-            self._listing,
-            completed=tally.projects_listed,
-            found=f"{tally.jobs_listed:,} new jobs",
-        )
+    def discovered(self, projects: int) -> None:
+        """Count the projects of the scope."""
+        self._draw("finding projects", projects, None, "")
 
-    def done(self, harvested: Harvested, tally: Tally) -> None:
-        """Move the bar of jobs."""
-        del harvested
-        if self._reading is None:
-            self._reading = self._bars.add_task("reading logs", total=tally.jobs_queued, found="")
-        self._bars.update(
-            self._reading, completed=tally.jobs_done, found=f"{tally.images:,} images"
-        )
+    def moved(self, tally: Tally) -> None:
+        """Move the bars of projects and of jobs."""
+        found = f"{tally.jobs_listed:,} new jobs"
+        self._draw("listing projects", tally.projects_listed, tally.projects, found)
+        read = f"{tally.images:,} images"
+        if tally.requests_left is not None:
+            read += f", limit {tally.requests_left:,}"
+        self._draw("reading logs", tally.jobs_done, tally.jobs_queued, read)
+
+    def published(self, days: int, of: int) -> None:
+        """Move the bar of days."""
+        self._draw("writing days", days, of, "")
+
+    def _draw(self, what: str, done: int, total: int | None, found: str) -> None:
+        task = self._tasks.get(what)
+        if task is None:
+            task = self._tasks[what] = self._bars.add_task(what, total=total, found="")
+        self._bars.update(task, completed=done, total=total, found=found)
 
 
-class PlainProgress:
-    """A line every half minute, for logs of schedulers."""
+class PlainWatch(Watch):
+    """A line at each phase and every half minute, for logs of schedulers."""
 
-    def __init__(self) -> None:
-        """Begin to count the time."""
-        self._said = time.monotonic()
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
+    def __init__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        *,
+        run_id: str | None,
+        volume: Volume = Volume.NORMAL,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """End; the summary follows."""
+        """Begin to count the time."""
+        super().__init__(volume=volume)
+        self._run_id = run_id
+        self._clock = clock
+        self._said = clock()
 
-    def listed(self, project: Project, tally: Tally) -> None:
-        """Say how many projects are listed."""
-        del project
-        if self._is_time():
-            say(
-                f"listed {tally.projects_listed:,} of {tally.projects:,} projects,"
-                f" {tally.jobs_listed:,} new jobs"
+    def line(self, text: str) -> None:
+        """Say one line, after the run's id."""
+        say(f"{self._run_id}  {text}" if self._run_id else text)
+
+    def begin(self, phase: Phase, tally: Tally) -> None:
+        """Say what there is to do; before that, whoever mistyped a flag gets one line."""
+        if phase is Phase.HARVEST:
+            self._tell(
+                f"harvesting {counted(tally.projects, 'project')},"
+                f" {counted(tally.jobs_queued, 'job')} queued before"
             )
 
-    def done(self, harvested: Harvested, tally: Tally) -> None:
-        """Say how many logs are read."""
-        del harvested
+    def discovered(self, projects: int) -> None:
+        """Say how many projects are found."""
         if self._is_time():
-            say(f"read {tally.jobs_done:,} of {tally.jobs_queued:,} jobs, {tally.images:,} images")
+            self._tell(f"found {counted(projects, 'project')} so far")
+
+    def moved(self, tally: Tally) -> None:
+        """Say how far the run has come."""
+        if self._is_time():
+            left = tally.requests_left
+            limit = f", {left:,} requests left in the limit" if left is not None else ""
+            self._tell(
+                f"listed {tally.projects_listed:,} of {counted(tally.projects, 'project')}, read"
+                f" {tally.jobs_done:,} of {counted(tally.jobs_queued, 'job')},"
+                f" {tally.images:,} images{limit}"
+            )
+
+    def published(self, days: int, of: int) -> None:
+        """Say how many days are written."""
+        if self._is_time():
+            self._tell(f"wrote {days:,} of {counted(of, 'day')}")
+
+    def _tell(self, text: str) -> None:
+        if self.volume is not Volume.QUIET:
+            self.line(text)
 
     def _is_time(self) -> bool:
-        now = time.monotonic()
+        now = self._clock()
         if now - self._said < _EVERY:
             return False
         self._said = now
         return True
 
 
-def summarise(tally: Tally, *, store: str, seconds: float) -> None:
-    """Say what a run has done, and what it could not do."""
-    say(
-        f"{counted(tally.projects_listed, 'project')} listed,"
-        f" {counted(tally.jobs_done, 'job')} harvested, {counted(tally.images, 'image use')} found"
-    )
-    if tally.traces:
-        say("logs: " + ", ".join(f"{n:,} {_STATES[s]}" for s, n in tally.traces.most_common()))
-    say(
-        f"{counted(tally.requests, 'request')}, {tally.received / 1e6:,.1f} MB received,"
-        f" {counted(tally.days, 'day')} written to {store}, {seconds:,.1f} s"
-    )
-    if tally.jobs_open or tally.jobs_waiting:
-        say(
-            f"to look at again by the next harvest: {counted(tally.jobs_open, 'job')} not ended,"
-            f" {counted(tally.jobs_waiting, 'log')} that may still grow"
+class JsonWatch(PlainWatch):
+    """The same as JSON lines, one object each: `time`, `run`, `event`, and the figures."""
+
+    def line(self, text: str) -> None:
+        """Say one line of words."""
+        self._event("note", message=text)
+
+    def begin(self, phase: Phase, tally: Tally) -> None:
+        """Say which phase begins."""
+        if self.volume is not Volume.QUIET:
+            self._event("phase", phase=str(phase), projects=tally.projects)
+
+    def discovered(self, projects: int) -> None:
+        """Say how many projects are found."""
+        if self._is_time():
+            self._progress(projects_found=projects)
+
+    def moved(self, tally: Tally) -> None:
+        """Say how far the run has come."""
+        if self._is_time():
+            self._progress(
+                projects=tally.projects,
+                projects_listed=tally.projects_listed,
+                jobs_queued=tally.jobs_queued,
+                jobs_done=tally.jobs_done,
+                images=tally.images,
+                requests=tally.requests,
+                requests_left=tally.requests_left,
+            )
+
+    def published(self, days: int, of: int) -> None:
+        """Say how many days are written."""
+        if self._is_time():
+            self._progress(days=days, days_to_write=of)
+
+    def failed(self, failure: str) -> None:
+        """Say what failed."""
+        if self.volume is Volume.VERBOSE:
+            self._event("failure", message=failure)
+
+    def summary(self, tally: Tally, *, store: str, seconds: float) -> None:
+        """Say the whole tally."""
+        figures = tally.as_dict()
+        del figures["run_id"]
+        self._event(
+            "end", exit_code=tally.exit_code, store=store, seconds=round(seconds, 3), **figures
         )
-    if tally.not_understood:
-        say(f"not understood: {counted(tally.not_understood, 'log')} of no known runner")
-    if tally.without_image:
-        say(
-            f"no image in {counted(tally.without_image, 'log')} of docker or kubernetes:"
-            " try `logminer extract` on one and report the wording"
-        )
-    for reason, paths in _by_reason(tally.skipped_projects).items():
-        say(f"skipped, {reason}: {_few(paths)}")
-    for line in tally.failures[:_FEW]:
-        say(f"failed: {line}")
-    if tally.failures:
-        more = len(tally.failures) - _FEW
-        say(
-            (f"failed: {more:,} more. " if more > 0 else "")
-            + "What failed stays queued: harvest again."
-        )
-    if tally.interrupted:
-        say("Interrupted; everything read so far is kept. Harvest again to go on.")
+
+    def error(self, error: LogminerError) -> None:
+        """Say why the run ended."""
+        self._event("error", exit_code=error.exit_code, message=" ".join(str(error).split()))
+
+    def _progress(self, **figures: int | None) -> None:
+        if self.volume is not Volume.QUIET:
+            self._event("progress", **figures)
+
+    def _event(self, event: str, **figures: Any) -> None:  # noqa: ANN401 -- whatever JSON has
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        say(json.dumps({"time": now, "run": self._run_id, "event": event, **figures}))
 
 
-def _by_reason(skipped: Sequence[str]) -> dict[str, list[str]]:
-    """Return the paths of skipped projects by the reason that follows them."""
-    groups: dict[str, list[str]] = {}
-    for line in skipped:
-        path, _, reason = line.rpartition(": ")
-        groups.setdefault(reason, []).append(path)
-    return groups
+def _let_libraries_talk(log_format: LogFormat, run_id: str | None) -> None:
+    """Show what this package logs, one line each, in the same form."""
+    kind = JsonWatch if log_format is LogFormat.JSON else PlainWatch
+    teller = kind(run_id=run_id)
 
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            teller.line(f"{record.levelname.lower()}: {record.getMessage()}")
 
-def _few(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
-    more = len(names) - _FEW
-    return ", ".join(names[:_FEW]) + (f" and {more:,} more" if more > 0 else "")
+    logger = logging.getLogger("logminer")
+    logger.handlers = [Handler()]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

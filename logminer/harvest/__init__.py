@@ -3,11 +3,30 @@
 rules      what a job's state asks for; pure
 progress   what a run has done so far, and who wants to see it
 listing    a project's new and changed jobs into the ledger
+handout    which queued job is read next
 reading    a queued job into what it contributes to the store
-run        the whole run, with its workers, its signals and its exit code
+recording  what was read into the ledger, a batch at a time
+stopping   ending early: signals
+run        the whole run, with its workers and its exit code
+estimate   what a run would do
+verify     the store held against the server
 """
 
-from logminer.harvest.progress import Progress, Tally
-from logminer.harvest.run import Options, harvest
+from logminer.harvest.estimate import Estimate, estimate
+from logminer.harvest.progress import Phase, Progress, Silence, Tally
+from logminer.harvest.run import Options, harvest, new_run_id
+from logminer.harvest.verify import Verification, verify
 
-__all__ = ["Options", "Progress", "Tally", "harvest"]
+__all__ = [
+    "Estimate",
+    "Options",
+    "Phase",
+    "Progress",
+    "Silence",
+    "Tally",
+    "Verification",
+    "estimate",
+    "harvest",
+    "new_run_id",
+    "verify",
+]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
-from logminer.errors import ForbiddenError, NotFoundError
+from logminer.errors import ForbiddenError, NotFoundError, SkippableError
 from logminer.harvest.rules import state_without_asking
-from logminer.model import Depth, Harvested, TraceState
+from logminer.model import Depth, Harvested, Project, TraceState
 from logminer.trace import VERSION, Extractor
 
 if TYPE_CHECKING:
@@ -17,15 +18,32 @@ if TYPE_CHECKING:
     from logminer.reference import Upstreams
     from logminer.trace import Extraction
 
+_STEP: Final = 4_096
+"""Bytes of a trace between two looks at whether the preparation is over: twice its usual length."""
+
 
 class Reader:
     """Reads traces and names what became of them."""
 
-    def __init__(self, client: Client, *, instance: str, upstreams: Upstreams) -> None:
-        """Read through this client; `instance` and `upstreams` mark and explain the rows."""
+    def __init__(
+        self,
+        client: Client,
+        *,
+        instance: str,
+        upstreams: Upstreams,
+        depth: Depth = Depth.FULL,
+        max_bytes: int | None = None,
+    ) -> None:
+        """Read through this client; `instance` and `upstreams` mark and explain the rows.
+
+        Of each trace no more than `max_bytes` are read, and with `Depth.PREPARE` no more than the
+        runner's preparation.
+        """
         self._client = client
         self._instance = instance
         self._upstreams = upstreams
+        self._depth = depth
+        self._max_bytes = max_bytes
 
     async def read(self, job: Job, *, now: dt.datetime) -> Harvested:
         """Return what the job contributes; a trace that is gone or forbidden is a fact, too.
@@ -35,23 +53,86 @@ class Reader:
         """
         state = state_without_asking(job)
         extraction: Extraction | None = None
+        cut = False
         if state is None:
             try:
-                sink = await self._client.read_trace(job, lambda: Extractor(self._upstreams))
+                extraction, cut = await self._extract(job)
             except NotFoundError:
                 state = TraceState.MISSING
             except ForbiddenError:
                 state = TraceState.FORBIDDEN
             else:
-                extraction = sink.finish()
                 state = TraceState.OK if extraction.summary.bytes else TraceState.EMPTY
+        if state is TraceState.EMPTY:
+            # It may have been erased since it was listed, which is another fact.
+            job = await refreshed(self._client, job)
+            state = state_without_asking(job) or state
+        summary = extraction.summary if extraction and state is TraceState.OK else None
         return Harvested(
             instance=self._instance,
             job=job,
             state=state,
-            depth=Depth.FULL,
-            summary=extraction.summary if extraction and state is TraceState.OK else None,
+            depth=self._depth,
+            summary=replace(summary, truncated=True) if summary and cut else summary,
             uses=extraction.uses if extraction else (),
             extractor_version=VERSION,
             harvested_at=now,
         )
+
+    async def _extract(self, job: Job) -> tuple[Extraction, bool]:
+        """Return what the trace tells, and whether `max_bytes` cut it."""
+        if self._depth is Depth.FULL:
+            whole = await self._client.read_trace(
+                job, lambda: Extractor(self._upstreams), max_bytes=self._max_bytes
+            )
+            return whole.sink.finish(), whole.cut
+        head = await self._client.read_trace(
+            job,
+            lambda: Head(Extractor(self._upstreams)),
+            max_bytes=self._max_bytes,
+            enough=lambda sink: sink.enough,
+        )
+        return head.sink.extractor_fed().finish(), head.cut and not head.sink.enough
+
+
+class Head:
+    """Feeds an extractor the runner's preparation and a few bytes more.
+
+    How many does not depend on how the network cut the trace: the dataset must not, either.
+    """
+
+    def __init__(self, extractor: Extractor) -> None:
+        """Feed this extractor."""
+        self._extractor = extractor
+        self._kept = bytearray()
+
+    @property
+    def enough(self) -> bool:
+        """Whether the preparation is over."""
+        return self._extractor.prepared
+
+    def feed(self, data: bytes, /) -> None:
+        """Take in the next bytes; after the preparation they are dropped."""
+        if self.enough:
+            return
+        self._kept += data
+        begin = 0
+        while len(self._kept) - begin >= _STEP and not self.enough:
+            self._extractor.feed(bytes(self._kept[begin : begin + _STEP]))
+            begin += _STEP
+        del self._kept[:begin]
+
+    def extractor_fed(self) -> Extractor:
+        """Return the extractor, at the end of what there is to feed."""
+        if self._kept and not self.enough:
+            self._extractor.feed(bytes(self._kept))
+        self._kept.clear()
+        return self._extractor
+
+
+async def refreshed(client: Client, job: Job) -> Job:
+    """Return the job as it is now; as it was where the server does not tell."""
+    try:
+        return await client.job(Project(id=job.project_id, path=job.project_path), job.id)
+    except SkippableError:
+        return job

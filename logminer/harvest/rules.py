@@ -10,7 +10,8 @@ from logminer.model import TraceState
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from logminer.model import Job
+    from logminer.model import Job, TraceSummary
+    from logminer.store import WatchedJob
 
 SETTLED: Final = dt.timedelta(hours=2)
 """So long after its job's end a trace cannot grow any more: GitLab archives it two minutes later,
@@ -18,6 +19,9 @@ and an hourly sweep (`ci_archive_traces_cron_worker`) catches what that missed."
 
 OVERLAP: Final = dt.timedelta(minutes=10)
 """How far before the last look the next one begins: servers' clocks differ, transactions last."""
+
+CHILD: Final = "parent_pipeline"
+"""The source of child pipelines, which GitLab lists only when asked for them."""
 
 
 def state_without_asking(job: Job) -> TraceState | None:
@@ -32,23 +36,13 @@ def state_without_asking(job: Job) -> TraceState | None:
 def may_grow(job: Job, now: dt.datetime) -> bool:
     """Whether the trace of a job that has ended may still be growing at `now`, the server's time.
 
-    It is complete once the job lists it as an artifact; some never come to that.
+    It is complete once the job lists it as an artifact; some never come to that. One that never
+    was does not grow.
     """
-    if job.trace_size is not None:
+    if job.trace_size is not None or state_without_asking(job) is not None:
         return False
     end = job.finished_at or job.started_at or job.created_at
     return now - end < SETTLED
-
-
-def wanted(
-    jobs: Iterable[Job], *, since: dt.datetime | None, until: dt.datetime | None
-) -> list[Job]:
-    """Return the jobs created in [since, until)."""
-    return [
-        job
-        for job in jobs
-        if (since is None or job.created_at >= since) and (until is None or job.created_at < until)
-    ]
 
 
 def covers(covered: dt.datetime | None, asked: dt.datetime | None) -> bool:
@@ -56,6 +50,12 @@ def covers(covered: dt.datetime | None, asked: dt.datetime | None) -> bool:
     return covered is None or (asked is not None and covered <= asked)
 
 
-def earlier(one: dt.datetime | None, other: dt.datetime | None) -> dt.datetime | None:
-    """Return the bound that covers more; None is everything."""
-    return None if one is None or other is None else min(one, other)
+def asks_for_children(watched: Iterable[WatchedJob]) -> bool:
+    """Whether a job among these may belong to a child pipeline."""
+    return any(job.pipeline_source in {None, CHILD} for job in watched)
+
+
+def names_images(summary: TraceSummary) -> bool:
+    """Whether a job of this executor always names an image: with none, our grammar has a gap."""
+    executor = summary.executor or ""
+    return executor == "kubernetes" or executor.startswith("docker")

@@ -1,7 +1,11 @@
-"""The whole run: list every project, read every queued job, commit in batches, publish.
+"""The whole run: list every project and read every queued job side by side, commit, publish.
 
 What has to survive is in the ledger before anything is called done, so the run may end anywhere:
 by an error, by a signal, by SIGKILL. The next one goes on from there.
+
+Listing and reading overlap: the jobs list has a limit of its own (600 a minute), and a budget that
+listing alone would use up must still read something. Projects that were looked at longest ago come
+first, so that runs with a small budget go round.
 """
 
 from __future__ import annotations
@@ -10,53 +14,60 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
-import signal
-import threading
+import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from logminer.errors import (
+    BudgetSpentError,
     FatalError,
     ForbiddenError,
     LogminerError,
     NotFoundError,
     ServerError,
-    SkippableError,
 )
-from logminer.gitlab import Client, Pacer
+from logminer.gitlab import Budget, Client, Pacer
+from logminer.harvest.handout import Handout
 from logminer.harvest.listing import Lister
-from logminer.harvest.progress import Silence, Tally
-from logminer.harvest.reading import Reader
-from logminer.harvest.rules import may_grow
-from logminer.model import Harvested, Job, Project
+from logminer.harvest.progress import Phase, Silence, Tally
+from logminer.harvest.reading import Reader, refreshed
+from logminer.harvest.recording import Recorder
+from logminer.harvest.rules import may_grow, names_images
+from logminer.harvest.stopping import signals, until_stopped
+from logminer.model import Depth
 from logminer.reference import Upstreams
-from logminer.store import Ledger, publish, source_of
+from logminer.store import Ledger, Listing, publish, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import Coroutine, Iterable, Iterator, Sequence
 
     from logminer.gitlab import Settings
     from logminer.harvest.progress import Progress
-    from logminer.model import TraceSummary
+    from logminer.model import Harvested, Job, Project
     from logminer.store import Store
 
 _LOG = logging.getLogger(__name__)
 
-_LISTERS: Final = 8
+LISTERS: Final = 8
 """Projects listed at a time: the list has a limit of its own, and each row costs the server."""
-
-_BATCH: Final = 200
-"""Jobs in a transaction: a commit flushes the disk, and at most this many traces are read twice."""
-
-_SLICE: Final = 500
-"""Queued jobs in memory."""
 
 _HOPELESS: Final = 20
 """Failures without a success between them, each after the client's retries: the server is down."""
 
-_PATIENCE: Final = 5.0
+_PATIENCE: Final = 4.0
 """Seconds that traces under way get to end after a signal; the rest is read by the next run."""
+
+_EVER: Final = 1e9
+"""Seconds: thirty years."""
+
+_OUT_OF_TIME: Final = (
+    "The time for this run (--max-duration) is used up."
+    " What was read is kept; the next run goes on from there."
+)
+
+_PUBLISHING: Final = 3.0
+"""Seconds for publishing after a signal: whoever sent it kills what is still there after ten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,156 +82,266 @@ class Options:
     """Traces read at a time."""
     rps: float | None = None
     """Most requests a second, below 1 allowed; None for as many as the server allows."""
+    depth: Depth = Depth.FULL
+    max_trace_bytes: int | None = None
+    """Of a longer trace only so much is read, and the job is marked `truncated`."""
 
 
-def harvest(
+def new_run_id(now: dt.datetime) -> str:
+    """Return the name of a run that begins now: sorts by time, and differs where that does not."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the caller
     store: Store,
     settings: Settings,
     projects: Sequence[Project],
     *,
     options: Options | None = None,
     progress: Progress | None = None,
+    ledger: Ledger | None = None,
+    budget: Budget | None = None,
+    run_id: str | None = None,
 ) -> Tally:
     """Harvest projects into a store and return what was done.
 
-    SIGINT and SIGTERM end the run early with everything committed and published (`interrupted`).
+    SIGINT and SIGTERM end the run early with everything committed and published (`interrupted`);
+    so does a budget that is spent (`spent`), which may have served discovery before.
+    `ledger` is the source's, where it is already open; it stays so.
     Raises BusyError where another harvest writes this source, AuthorisationError, ServerError and
     StoreError; whatever was committed until then is published.
     """
-    with Ledger.open(store.ledger_path(source_of(settings.instance))) as ledger:
-        run = _Run(ledger, settings, options or Options(), progress or Silence())
-        try:
-            asyncio.run(run.work(projects))
-        finally:
-            run.tally.days = publish(store, ledger).days
+    began = dt.datetime.now(dt.UTC)
+    with contextlib.ExitStack() as opened:
+        if ledger is None:
+            path = store.ledger_path(source_of(settings.instance))
+            ledger = opened.enter_context(Ledger.open(path))
+        run = _Run(ledger, settings, options or Options(), progress or Silence(), budget)
+        run.tally.run_id = run_id or new_run_id(began)
+        with _remembered(ledger, run.tally, began):
+            try:
+                asyncio.run(run.work(projects))
+            finally:
+                run.publish(store)
         return run.tally
+
+
+@contextlib.contextmanager
+def _remembered(ledger: Ledger, tally: Tally, began: dt.datetime) -> Iterator[None]:
+    """Let the ledger remember the run: that it began, and how it ended."""
+    ledger.begin_run(tally.run_id, began)
+    code = 1
+    try:
+        yield
+        code = tally.exit_code
+    except LogminerError as error:
+        code = error.exit_code
+        raise
+    except KeyboardInterrupt:
+        code = 130
+        raise
+    finally:
+        ledger.end_run(tally.run_id, dt.datetime.now(dt.UTC), exit_code=code, tally=tally.as_dict())
 
 
 class _Run:
     """The state of one run."""
 
     def __init__(
-        self, ledger: Ledger, settings: Settings, options: Options, progress: Progress
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        options: Options,
+        progress: Progress,
+        budget: Budget | None,
     ) -> None:
         self.tally = Tally()
         self._ledger = ledger
         self._settings = settings
         self._options = options
         self._progress = progress
+        self._budget = budget or Budget()
+        self._client = Client(
+            settings,
+            connections=options.concurrency + LISTERS,
+            pacer=Pacer(rps=options.rps),
+            budget=self._budget,
+        )
+        self._handout = Handout(ledger)
+        self._lister = Lister(
+            self._client,
+            ledger,
+            self.tally,
+            since=options.since,
+            until=options.until,
+            queued=self._queued,
+        )
+        self._reader = Reader(
+            self._client,
+            instance=settings.instance,
+            upstreams=Upstreams.default(),
+            depth=options.depth,
+            max_bytes=options.max_trace_bytes,
+        )
+        self._recorder = Recorder(ledger, recorded=self._count, alarm=self._alarm)
         self._stop = asyncio.Event()
+        self._stopped_at: float | None = None
+        self._timed = asyncio.Event()
         self._started = time.monotonic()
-        self._now = dt.datetime.now(dt.UTC)
+        self._now: dt.datetime | None = None
         self._failures_in_a_row = 0
+        self._known = 0
+        """Projects listed of which jobs were known."""
+        self._emptied = 0
+        """Those of them of which the server lists none any more."""
 
     async def work(self, projects: Sequence[Project]) -> None:
-        """List, then read, until all is done or a signal comes."""
+        """List and read until all is done, a signal comes or the budget is spent."""
         self.tally.projects = len(projects)
-        options = self._options
-        client = Client(
-            self._settings,
-            connections=options.concurrency + _LISTERS,
-            pacer=Pacer(rps=options.rps),
-        )
-        with _signals(self._stop):
-            async with client:
+        self.tally.jobs_queued = self._ledger.count_queued()
+        self._progress.begin(Phase.HARVEST, self.tally)
+        with signals(self._interrupt):
+            async with self._client:
+                timer = self._start_timer()
                 try:
-                    await self._until_stopped(self._list(client, projects))
-                    await self._until_stopped(self._read(client))
+                    await until_stopped(self._both(projects), self._stop, patience=_PATIENCE)
                 finally:
-                    self.tally.requests = client.counts.requests.total()
-                    self.tally.received = client.counts.received
-        self.tally.interrupted = self._stop.is_set()
+                    timer.cancel()
+                    self._measure()
+        self.tally.jobs_open = self._ledger.count_open()
 
-    async def _until_stopped(self, work: Awaitable[None]) -> None:
-        """Wait for a phase; after a signal its workers have `_PATIENCE` to leave by themselves."""
-        phase = asyncio.ensure_future(work)
-        stopped = asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait({phase, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not phase.done():
-                await asyncio.wait({phase}, timeout=_PATIENCE)
-        finally:
-            stopped.cancel()
-            if not phase.done():
-                phase.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await phase
+    def publish(self, store: Store) -> None:
+        """Publish what is recorded; after a signal, as much as there is time for."""
+        self._progress.begin(Phase.PUBLISH, self.tally)
+        end = self._stopped_at + _PATIENCE + _PUBLISHING if self._stopped_at is not None else None
+
+        def proceed(done: int, of: int) -> bool:
+            self._progress.published(done, of)
+            return end is None or time.monotonic() < end
+
+        published = publish(store, self._ledger, proceed=proceed)
+        self.tally.days, self.tally.days_left = published.days, published.left
+
+    async def _both(self, projects: Sequence[Project]) -> None:
+        """List projects, read jobs and write results, side by side."""
+        await _gather((self._list(projects), self._read(), self._recorder.run()))
+
+    # -- ending early --------------------------------------------------------------------------
+
+    def _start_timer(self) -> asyncio.TimerHandle:
+        """End the run at its deadline, also while it waits for an answer."""
+        left = self._budget.seconds_left(time.monotonic())
+        return asyncio.get_running_loop().call_later(
+            left if left is not None else _EVER, self._spend, _OUT_OF_TIME
+        )
+
+    def _interrupt(self) -> None:
+        self.tally.interrupted = True
+        self._stopped_at = time.monotonic()
+        self._end()
+
+    def _spend(self, what: str) -> None:
+        """End the run because something is used up."""
+        self.tally.spent = self.tally.spent or what
+        self._end()
+
+    def _end(self) -> None:
+        self._stop.set()
+        self._timed.set()
+        self._handout.stop()
 
     # -- listing -------------------------------------------------------------------------------
 
-    async def _list(self, client: Client, projects: Sequence[Project]) -> None:
-        lister = Lister(
-            client,
-            self._ledger,
-            self.tally,
-            since=self._options.since,
-            until=self._options.until,
-        )
-        waiting = iter(projects)
+    async def _list(self, projects: Sequence[Project]) -> None:
+        known = await asyncio.to_thread(self._ledger.projects)
+        listings = {project.id: listing for project, listing in known.items()}
+        waiting = iter(sorted(projects, key=lambda project: _turn(listings.get(project.id))))
 
         async def worker() -> None:
             for project in waiting:
                 if self._stop.is_set():
                     return
-                await self._list_one(lister, project)
+                listing = listings.get(project.id) or Listing()
+                await self._list_one(project, known=listing.watermark is not None)
 
-        await _gather(worker() for _ in range(_LISTERS))
-        self._now = lister.server_time or self._now
-        self._started = time.monotonic()
+        try:
+            await _gather(worker() for _ in range(LISTERS))
+            if self._emptied and self._emptied == self._known:
+                self._alarm(
+                    f"the server lists no job of any of the {self._known:,} projects that had some"
+                    " before, which points to a fault of the server: nothing was changed, and the"
+                    " next harvest looks again. If they were deleted, leave those projects out."
+                )
+        finally:
+            self._timed.set()
+            self._handout.complete()
 
-    async def _list_one(self, lister: Lister, project: Project) -> None:
+    async def _list_one(self, project: Project, *, known: bool) -> None:
         """List one project; what is wrong with it alone is counted and named."""
+        tally = self.tally
         if not project.ci_enabled:
-            self.tally.skipped_projects.append(f"{project.path}: CI is disabled")
-            self._progress.listed(project, self.tally)
+            tally.skipped_projects.append(f"{project.path}: CI is disabled")
+            self._moved()
             return
         try:
-            await lister.update(project)
+            believed = await self._lister.update(project)
+        except BudgetSpentError as error:
+            self._spend(str(error))
+            return
         except FatalError:
             raise
         except (ForbiddenError, NotFoundError) as error:
             reason = "forbidden" if isinstance(error, ForbiddenError) else "not found"
-            self.tally.skipped_projects.append(f"{project.path}: {reason}")
+            tally.skipped_projects.append(f"{project.path}: {reason}")
         except LogminerError as error:
             self._failed(f"{project.path}: {error}")
         else:
             self._failures_in_a_row = 0
-        self.tally.projects_listed += 1
-        self._progress.listed(project, self.tally)
+            self._known += known
+            self._emptied += not believed
+        tally.projects_listed += 1
+        self._learn_time()
+        self._moved()
+
+    def _learn_time(self) -> None:
+        """Take over the server's clock, once: reading waits for it."""
+        if not self._timed.is_set() and self._lister.server_time is not None:
+            self._now, self._started = self._lister.server_time, time.monotonic()
+            self._timed.set()
+
+    def _queued(self, job_ids: list[int]) -> None:
+        self.tally.jobs_queued += len(job_ids)
+        self._learn_time()
+        self._handout.queued(job_ids)
 
     # -- reading ---------------------------------------------------------------------------------
 
-    async def _read(self, client: Client) -> None:
-        """Read every queued job with a fixed number of workers; commit as their results come."""
-        reader = Reader(client, instance=self._settings.instance, upstreams=Upstreams.default())
-        counts = self._ledger.counts()
-        self.tally.jobs_queued = sum(each.queued for each in counts)
-        self.tally.jobs_open = sum(each.open for each in counts)
-        queue = _Queue(self._ledger)
-        results: asyncio.Queue[Harvested | Job | None] = asyncio.Queue(maxsize=_BATCH)
+    async def _read(self) -> None:
+        """Read every queued job with a fixed number of workers."""
 
         async def worker() -> None:
-            while not self._stop.is_set() and (job := queue.next()) is not None:
-                result = await self._read_one(client, reader, job)
+            while (job := await self._handout.next()) is not None:
+                result = await self._read_one(job)
                 if result is not None:
-                    await results.put(result)
+                    await self._recorder.put(result)
 
-        async def read_all() -> None:
-            await _gather(worker() for _ in range(self._options.concurrency))
-            await results.put(None)
+        await self._timed.wait()
+        await _gather(worker() for _ in range(self._options.concurrency))
+        await self._recorder.end()
 
-        await _gather((read_all(), self._commit(results)))
-
-    async def _read_one(self, client: Client, reader: Reader, job: Job) -> Harvested | Job | None:
+    async def _read_one(self, job: Job) -> Harvested | Job | None:
         """Read one job; the job itself if its trace may still grow, None if it failed this time."""
         now = self._server_now()
         try:
             if may_grow(job, now):
-                job = await _refreshed(client, job)
+                job = await refreshed(self._client, job)
                 if may_grow(job, now):
                     self.tally.jobs_waiting += 1
                     return job
-            harvested = await reader.read(job, now=now)
+            harvested = await self._reader.read(job, now=now)
+        except BudgetSpentError as error:
+            self._spend(str(error))
+            return None
         except FatalError:
             raise
         except LogminerError as error:
@@ -232,12 +353,19 @@ class _Run:
             self._failed(f"job {job.id} of {job.project_path}: internal error, {error!r}")
             return None
         self._failures_in_a_row = 0
-        self._count(harvested)
         return harvested
+
+    def _server_now(self) -> dt.datetime:
+        """Return the server's time, kept going by our monotonic clock."""
+        if self._now is None:  # no list was answered: what is read now was queued long ago
+            return dt.datetime.now(dt.UTC)
+        return self._now + dt.timedelta(seconds=time.monotonic() - self._started)
+
+    # -- counting --------------------------------------------------------------------------------
 
     def _failed(self, failure: str) -> None:
         """Count a failure; many without any success between them are the server's."""
-        self.tally.failures.append(failure)
+        self._alarm(failure)
         self._failures_in_a_row += 1
         if self._failures_in_a_row >= _HOPELESS:
             raise ServerError(
@@ -245,89 +373,49 @@ class _Run:
                 " What was read until then is kept; try again later."
             )
 
-    def _count(self, harvested: Harvested) -> None:
-        """Count what a job contributes, and tell."""
+    def _alarm(self, failure: str) -> None:
+        self.tally.failures.append(failure)
+        self._progress.failed(failure)
+
+    def _count(self, batch: Sequence[Harvested]) -> None:
+        """Count what jobs contribute, and tell."""
         tally = self.tally
-        tally.jobs_done += 1
-        tally.traces[harvested.state] += 1
-        tally.images += len(harvested.uses)
-        if harvested.summary is not None:
-            if not harvested.summary.recognised:
-                tally.not_understood += 1
-            elif not harvested.uses and names_images(harvested.summary):
-                tally.without_image += 1
-        self._progress.done(harvested, tally)
+        self._handout.recorded(each.job.id for each in batch)
+        for each in batch:
+            tally.jobs_done += 1
+            tally.traces[each.state] += 1
+            tally.images += len(each.uses)
+            summary = each.summary
+            if summary is not None:
+                limit = self._options.max_trace_bytes
+                tally.traces_cut += limit is not None and summary.bytes >= limit
+                if not summary.recognised:
+                    tally.not_understood += 1
+                elif not each.uses and names_images(summary):
+                    tally.without_image += 1
+        self._moved()
 
-    async def _commit(self, results: asyncio.Queue[Harvested | Job | None]) -> None:
-        """Record results: all that have come while the last transaction was written."""
-        ended = False
-        batch: list[Harvested | Job] = []
-        try:
-            while not ended:
-                batch = []
-                result = await results.get()
-                while True:
-                    if result is None:
-                        ended = True
-                        break
-                    batch.append(result)
-                    if results.empty() or len(batch) == _BATCH:
-                        break
-                    result = results.get_nowait()
-                await asyncio.to_thread(self._record, batch)
-                batch = []
-        finally:
-            # Cut off by an error or a signal: what was read is worth more than its second reading.
-            while not results.empty():
-                left = results.get_nowait()
-                if left is not None:
-                    batch.append(left)
-            self._record(batch)
+    def _moved(self) -> None:
+        self._measure()
+        self._progress.moved(self.tally)
 
-    def _record(self, batch: list[Harvested | Job]) -> None:
-        """Write one transaction; the same batch twice is the same as once."""
-        if batch:
-            self._ledger.commit(
-                [each for each in batch if isinstance(each, Harvested)],
-                requeue=[each for each in batch if isinstance(each, Job)],
-            )
-
-    def _server_now(self) -> dt.datetime:
-        """Return the server's time, kept going by our monotonic clock."""
-        return self._now + dt.timedelta(seconds=time.monotonic() - self._started)
+    def _measure(self) -> None:
+        """Take over what the client counts."""
+        counts, tally = self._client.counts, self.tally
+        tally.requests = self._budget.spent
+        tally.retries = counts.retries
+        tally.rate_limited = counts.rate_limited
+        tally.received = counts.received
+        limit = self._client.limit
+        tally.requests_left = limit.remaining if limit is not None else None
 
 
-class _Queue:
-    """The queued jobs, each given out once, a slice of them in memory."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._slice: list[Job] = []
-        self._last: int | None = None
-
-    def next(self) -> Job | None:
-        """Return the next job; None when all were given out."""
-        if not self._slice:
-            self._slice = self._ledger.take(_SLICE, after=self._last)
-            if not self._slice:
-                return None
-            self._last = self._slice[-1].id
-            self._slice.reverse()
-        return self._slice.pop()
-
-
-def names_images(summary: TraceSummary) -> bool:
-    """Whether a job of this executor always names an image: with none, our grammar has a gap."""
-    executor = summary.executor or ""
-    return executor == "kubernetes" or executor.startswith("docker")
-
-
-async def _refreshed(client: Client, job: Job) -> Job:
-    """Return the job as it is now: listed long ago, its trace may be archived since."""
-    project = Project(id=job.project_id, path=job.project_path)
-    with contextlib.suppress(SkippableError):
-        return await client.job(project, job.id)
-    return job
+def _turn(listing: Listing | None) -> tuple[bool, dt.datetime]:
+    """Return when a project is listed: unfinished ones first, then by their last look."""
+    never = dt.datetime.min.replace(tzinfo=dt.UTC)
+    if listing is None:
+        return True, never
+    return listing.cursor is None, listing.checked_at or never
 
 
 async def _gather(work: Iterable[Coroutine[None, None, None]]) -> None:
@@ -341,24 +429,3 @@ async def _gather(work: Iterable[Coroutine[None, None, None]]) -> None:
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
         raise first from None
-
-
-@contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the run in good order, and then what they ended before.
-
-    Off the main thread they are not ours.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)

@@ -2,7 +2,8 @@
 
     publishing  a ledger's outcomes become rows of Parquet files
     dataset     a store: its layout, its files, its tables as DataFrames
-    ledger      SQLite: which jobs are known, queued, done, and not yet published
+    ledger      which jobs are known, queued, done, and not yet published
+    tables      the ledger's file: SQLite tables, and how an older file becomes today's
     lock        one writer for each source
     durable     files replaced so that no reader and no power cut sees half of one
     codec       jobs and outcomes as JSON, for the ledger
@@ -20,20 +21,26 @@ if TYPE_CHECKING:
     from logminer.store.dataset import Store as Store
     from logminer.store.dataset import open_store as open_store
     from logminer.store.dataset import source_of as source_of
+    from logminer.store.ledger import Batch as Batch
     from logminer.store.ledger import Ledger as Ledger
+    from logminer.store.ledger import LedgerView as LedgerView
     from logminer.store.ledger import Listing as Listing
-    from logminer.store.ledger import OpenJob as OpenJob
     from logminer.store.ledger import ProjectCounts as ProjectCounts
+    from logminer.store.ledger import Run as Run
+    from logminer.store.ledger import WatchedJob as WatchedJob
     from logminer.store.publishing import PublishSummary as PublishSummary
     from logminer.store.publishing import publish as publish
 
 _HOME = {
+    "Batch": "ledger",
     "Ledger": "ledger",
     "Listing": "ledger",
-    "OpenJob": "ledger",
+    "LedgerView": "ledger",
     "ProjectCounts": "ledger",
     "PublishSummary": "publishing",
+    "Run": "ledger",
     "Store": "dataset",
+    "WatchedJob": "ledger",
     "open_store": "dataset",
     "publish": "publishing",
     "source_of": "dataset",

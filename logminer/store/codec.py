@@ -41,6 +41,11 @@ _job_values: Callable[[Job], tuple[Any, ...]] = attrgetter(*_JOB)
 _use_values: Callable[[ImageUse], tuple[Any, ...]] = attrgetter(*_USE)
 _summary_values: Callable[[TraceSummary], tuple[Any, ...]] = attrgetter(*_SUMMARY)
 
+# Nor the enumerations' own look-up by value: six calls for each use.
+_ROLES: Final = {each.value: each for each in Role}
+_ORIGINS: Final = {each.value: each for each in Origin}
+_OUTCOMES: Final = {each.value: each for each in Outcome}
+
 _JOB_TIMES: Final = ("created_at", "started_at", "finished_at", "erased_at")
 
 
@@ -111,17 +116,17 @@ def _job(value: _Object) -> Job:
 
 
 def _use(value: _Object) -> ImageUse:
-    value["role"] = Role(value["role"])
-    value["origin"] = Origin(value["origin"])
-    value["outcome"] = Outcome(value["outcome"])
+    value["role"] = _ROLES[value["role"]]
+    value["origin"] = _ORIGINS[value["origin"]]
+    value["outcome"] = _OUTCOMES[value["outcome"]]
     value["error_kind"] = ErrorKind(value["error_kind"]) if value["error_kind"] else None
     value["seen_at"] = decode_time(value["seen_at"])
     return ImageUse(**value)
 
 
 def _text(value: _Object) -> str:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_time)
-    return text.encode("utf-8", "replace").decode("utf-8")
+    text = _ENCODER.encode(value)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _time(value: object) -> str:
@@ -129,3 +134,7 @@ def _time(value: object) -> str:
     if isinstance(value, dt.datetime):
         return value.isoformat()
     raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_time)
+"""One for all: `json.dumps` makes a new one for each value that needs options."""

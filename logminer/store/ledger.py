@@ -2,9 +2,15 @@
 
 One SQLite file for each source. A job that it knows is in exactly one state:
 
-    open ──settle──▶ queued ──commit──▶ done
-      ▲                 │
-      └───store_page────┘   the newest listing is believed, until the job is done
+    open ──▶ queued ──commit──▶ done
+      │        ▲  │
+      │        │  └─commit, skipped──▶ asleep ──woken──▶ open or queued
+      └─▶ gone └── the newest listing is believed, until the job is done
+
+* asleep: the job was skipped, and has its row. When what it waited for is retried, GitLab wakes it
+  under the same id (ResetSkippedJobsService), so its pipeline is watched like an open job's, from
+  the moment it is queued.
+* gone: the server forgot the job before it ended. Nobody can say what it did: it has no row.
 
 One row holds a job whatever its state, so it cannot be in two. The row of a done job is its id and
 little else (about 20 bytes), because a ledger may hold ten million of them; as INTEGER PRIMARY KEY
@@ -13,11 +19,6 @@ keys, does not exist here.
 
 Every public method that has something to write is one transaction, the others are none: each costs
 a few flushes of the disk, and an ordinary night asks thousands of projects that have nothing new.
-Durability: the rollback journal with `synchronous=EXTRA`,
-which also flushes the directory after each commit, so that neither kill -9 nor a power cut takes
-back what was committed. Not WAL: it gains concurrent readers, which one writer and an occasional
-look do not need, and costs what a store does need: a ledger at rest is one file that
-can be copied, read on a read-only mount, and kept on a network file system.
 
 Methods may be called from any thread; one runs at a time.
 """
@@ -25,14 +26,15 @@ Methods may be called from any thread; one runs at a time.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import shutil
-import sqlite3
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from logminer.errors import StoreError
+from logminer.model import Project
 from logminer.store.codec import (
     decode_harvested,
     decode_job,
@@ -42,60 +44,24 @@ from logminer.store.codec import (
     encode_time,
 )
 from logminer.store.lock import Lock
+from logminer.store.tables import adopt, atomic, connect, look, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from logminer.model import Harvested, Job, Project
+    from logminer.model import Harvested, Job
 
-LEDGER_VERSION: Final = 1
-"""SQLite's `user_version`: raised when the tables below change."""
+_KEPT_RUNS: Final = 1_000
+"""Runs remembered: three years of nights."""
 
-_APPLICATION_ID: Final = 0x6C6D6E72
-"""SQLite's `application_id`, "lmnr": tells a ledger from any other SQLite file."""
-
-_PATIENCE: Final = 60.0
-"""Seconds to wait for somebody who is reading, or for a commit while reading."""
+_SKIPPED: Final = "skipped"
+"""The one status that ends a job and may be left again under the same id."""
 
 _Values: TypeAlias = tuple[Any, ...]
 """A row as SQLite gives it; STRICT tables vouch for the types."""
-
-_TABLES: Final = (
-    """
-    CREATE TABLE project (
-        id INTEGER PRIMARY KEY,
-        path TEXT NOT NULL,
-        watermark INTEGER,
-        ceiling INTEGER,
-        cursor TEXT,
-        since TEXT,
-        checked_at TEXT,
-        CHECK (cursor IS NULL OR ceiling IS NOT NULL)
-    ) STRICT
-    """,
-    """
-    CREATE TABLE job (
-        id INTEGER PRIMARY KEY,
-        project_id INTEGER NOT NULL,
-        state TEXT NOT NULL CHECK (state IN ('open', 'queued', 'done')),
-        pipeline_id INTEGER CHECK (pipeline_id IS NULL OR state = 'open'),
-        description TEXT CHECK ((description IS NOT NULL) = (state = 'queued'))
-    ) STRICT
-    """,
-    "CREATE INDEX job_open ON job (project_id, id) WHERE state = 'open'",
-    "CREATE INDEX job_queued ON job (id) WHERE state = 'queued'",
-    """
-    CREATE TABLE pending (
-        job_id INTEGER PRIMARY KEY,
-        project_id INTEGER NOT NULL,
-        day TEXT NOT NULL,
-        outcome TEXT NOT NULL
-    ) STRICT
-    """,
-    "CREATE INDEX pending_day ON pending (day, job_id)",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +81,13 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenJob:
-    """A job that had not ended when it was last seen."""
+class WatchedJob:
+    """A job that may change: it had not ended when it was last seen, or is asleep."""
 
     id: int
     pipeline_id: int | None
+    pipeline_source: str | None = None
+    """What started its pipeline; None where the server did not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +100,77 @@ class ProjectCounts:
     open: int
     queued: int
     done: int
-    """Includes the pending ones."""
+    """Includes the pending ones, and those asleep."""
+    gone: int
     pending: int
     """Done, and not yet in the Parquet files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One harvest, as it is remembered."""
+
+    id: str
+    began: dt.datetime
+    ended: dt.datetime | None
+    """None while it runs, and for ever where it was killed."""
+    exit_code: int | None
+    tally: Mapping[str, Any]
+    """What it did, by names; empty where it did not end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """What one outcome writes."""
+
+    job_id: int
+    project_id: int
+    path: str
+    day: str
+    outcome: str
+    state: _Values
+    """The job's row."""
+    skipped: str | None
+    """The description of a job that was skipped; None of any other."""
+
+    @classmethod
+    def of(cls, harvested: Harvested) -> Self:
+        job, day = harvested.job, harvested.job.date.isoformat()
+        skipped = job.status == _SKIPPED
+        asleep = (job.pipeline_id or 0, job.pipeline_source, day)
+        return cls(
+            job_id=job.id,
+            project_id=job.project_id,
+            path=job.project_path,
+            day=day,
+            outcome=encode_harvested(harvested),
+            state=(
+                (job.id, job.project_id, "asleep", *asleep)
+                if skipped
+                else (job.id, job.project_id, "done", None, None, None)
+            ),
+            skipped=encode_job(job) if skipped else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What one transaction records, as the file keeps it.
+
+    Made apart from being written, because making it is Python and writing it is SQLite: an event
+    loop that waits for another thread's Python loses five milliseconds at each system call.
+    """
+
+    outcomes: tuple[_Outcome, ...]
+    requeued: tuple[_Values, ...]
+
+    @classmethod
+    def of(cls, batch: Iterable[Harvested], *, requeue: Iterable[Job] = ()) -> Self:
+        """Return a batch of outcomes, and of jobs that stay queued."""
+        return cls(
+            outcomes=tuple(map(_Outcome.of, batch)),
+            requeued=tuple((encode_job(job), job.id) for job in requeue),
+        )
 
 
 class LedgerView:
@@ -169,13 +205,63 @@ class LedgerView:
         """The source whose progress this is: the name of its Parquet files."""
         return self.path.stem
 
-    def open_jobs(self, project_id: int) -> tuple[OpenJob, ...]:
-        """Return the open jobs of a project, oldest first."""
+    def watched(self, project_id: int) -> tuple[WatchedJob, ...]:
+        """Return the jobs of a project that may change, oldest first."""
         rows = self._rows(
-            "SELECT id, pipeline_id FROM job WHERE state = 'open' AND project_id = ? ORDER BY id",
+            "SELECT id, pipeline_id, pipeline_source FROM job"
+            " WHERE pipeline_id IS NOT NULL AND project_id = ? ORDER BY id",
             (project_id,),
         )
-        return tuple(OpenJob(id=job, pipeline_id=pipeline) for job, pipeline in rows)
+        return tuple(
+            WatchedJob(id=job, pipeline_id=pipeline or None, pipeline_source=source)
+            for job, pipeline, source in rows
+        )
+
+    def states(self, job_ids: Iterable[int]) -> dict[int, str]:
+        """Return the states of those of the jobs that are known."""
+        rows = self._rows(
+            "SELECT id, state FROM job WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(job_ids)),),
+        )
+        return dict(rows)
+
+    def projects(self) -> dict[Project, Listing]:
+        """Return every project that was ever listed, by id, and how far."""
+        rows = self._rows(
+            "SELECT id, path, watermark, ceiling, cursor, since, checked_at FROM project"
+            " ORDER BY id"
+        )
+        return {
+            Project(id=number, path=path): _listing(tuple(listing))
+            for number, path, *listing in rows
+        }
+
+    def count_queued(self) -> int:
+        """Return how many jobs are queued."""
+        return self._count("SELECT count(*) FROM job WHERE state = 'queued'")
+
+    def count_open(self) -> int:
+        """Return how many jobs had not ended when they were last seen."""
+        # The first condition is that of the index: nothing else is read.
+        return self._count(
+            "SELECT count(*) FROM job WHERE pipeline_id IS NOT NULL AND state = 'open'"
+        )
+
+    def runs(self, limit: int) -> list[Run]:
+        """Return the last runs, newest first."""
+        rows = self._rows(
+            "SELECT id, began, ended, exit_code, tally FROM run ORDER BY rowid DESC LIMIT ?",
+            (limit,),
+        )
+        return [_run(row) for row in rows]
+
+    def last_success(self) -> Run | None:
+        """Return the last run that was complete; None if none was."""
+        rows = self._rows(
+            "SELECT id, began, ended, exit_code, tally FROM run WHERE exit_code = 0"
+            " ORDER BY rowid DESC LIMIT 1"
+        )
+        return _run(rows[0]) if rows else None
 
     def take(self, limit: int, *, after: int | None = None) -> list[Job]:
         """Return at most `limit` queued jobs with ids above `after`; they stay queued.
@@ -188,9 +274,18 @@ class LedgerView:
         )
         return [decode_job(description) for (description,) in rows]
 
+    def described(self, job_ids: Iterable[int]) -> list[Job]:
+        """Return those of the jobs that are queued, by id."""
+        rows = self._rows(
+            "SELECT description FROM job WHERE state = 'queued'"
+            " AND id IN (SELECT value FROM json_each(?)) ORDER BY id",
+            (json.dumps(list(job_ids)),),
+        )
+        return [decode_job(description) for (description,) in rows]
+
     def pending_days(self) -> list[dt.date]:
-        """Return the days that have outcomes to publish, oldest first."""
-        rows = self._rows("SELECT DISTINCT day FROM pending ORDER BY day")
+        """Return the days that have outcomes to publish or rows to take back, oldest first."""
+        rows = self._rows("SELECT day FROM pending UNION SELECT day FROM withdrawn ORDER BY day")
         return [dt.date.fromisoformat(day) for (day,) in rows]
 
     def pending(self, day: dt.date, limit: int, *, after: int | None = None) -> list[Harvested]:
@@ -204,6 +299,21 @@ class LedgerView:
         )
         return [decode_harvested(outcome) for (outcome,) in rows]
 
+    def unpublished(self, job_ids: Iterable[int]) -> set[int]:
+        """Return those of the jobs whose outcomes are recorded and not yet published."""
+        rows = self._rows(
+            "SELECT job_id FROM pending WHERE job_id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(job_ids)),),
+        )
+        return {job_id for (job_id,) in rows}
+
+    def withdrawn(self, day: dt.date) -> list[int]:
+        """Return the jobs whose rows are to be taken back from a day, by id."""
+        rows = self._rows(
+            "SELECT job_id FROM withdrawn WHERE day = ? ORDER BY job_id", (day.isoformat(),)
+        )
+        return [job_id for (job_id,) in rows]
+
     def counts(self) -> list[ProjectCounts]:
         """Return how many jobs of each project are in which state, by path.
 
@@ -212,11 +322,12 @@ class LedgerView:
         rows = self._rows(
             """
             SELECT id, path, watermark, ceiling, cursor, since, checked_at,
-                   coalesce(opened, 0), coalesce(queued, 0), coalesce(done, 0), coalesce(waiting, 0)
+                   coalesce(opened, 0), coalesce(queued, 0), coalesce(done, 0),
+                   coalesce(gone, 0), coalesce(waiting, 0)
             FROM project
             LEFT JOIN (
                 SELECT project_id, sum(state = 'open') AS opened, sum(state = 'queued') AS queued,
-                       sum(state = 'done') AS done
+                       sum(state IN ('done', 'asleep')) AS done, sum(state = 'gone') AS gone
                 FROM job GROUP BY project_id
             ) AS known ON known.project_id = project.id
             LEFT JOIN (
@@ -233,13 +344,18 @@ class LedgerView:
                 open=opened,
                 queued=queued,
                 done=done,
+                gone=gone,
                 pending=pending,
             )
-            for project_id, path, *listing, opened, queued, done, pending in rows
+            for project_id, path, *listing, opened, queued, done, gone, pending in rows
         ]
 
+    def _count(self, sql: str) -> int:
+        ((number,),) = self._rows(sql)
+        return int(number)
+
     def _rows(self, sql: str, parameters: tuple[object, ...] = ()) -> list[_Values]:
-        with self._turn, _one_line(self.path):
+        with self._turn, one_line(self.path):
             return self._connection.execute(sql, parameters).fetchall()
 
 
@@ -255,17 +371,16 @@ class Ledger(LedgerView):
     def open(cls, path: Path) -> Self:
         """Open the ledger at `path` for writing, and create it if there is none.
 
-        Takes the source's lock and removes what a killed writer left in `aside`.
+        Takes the source's lock, brings a file of an older logminer up to date, and removes what a
+        killed writer left in `aside`.
         Raises BusyError, which names the holder, and StoreError for a file that is damaged, foreign
         or from a newer logminer.
         """
         lock = Lock(path.with_suffix(".lock"))
         try:
-            connection = _connect(path, "rwc")
+            connection = connect(path, "rwc")
             try:
-                with _one_line(path):
-                    connection.execute("PRAGMA synchronous = EXTRA")
-                    _adopt(path, connection)
+                adopt(path, connection)
                 ledger = cls(path, connection, lock)
                 shutil.rmtree(ledger.aside, ignore_errors=True)
             except BaseException:
@@ -286,11 +401,9 @@ class Ledger(LedgerView):
             raise StoreError(f"there is no ledger at {path}: nothing was harvested into it yet")
         # Opened for writing where that is permitted: only so can SQLite roll back what a killed
         # harvest left half written.
-        connection = _connect(path, "rw")
+        connection = connect(path, "rw")
         try:
-            with _one_line(path):
-                connection.execute("PRAGMA query_only = ON")
-                _check(path, connection)
+            look(path, connection)
         except BaseException:
             connection.close()
             raise
@@ -325,7 +438,8 @@ class Ledger(LedgerView):
     def store_page(self, project_id: int, jobs: Iterable[Job], listing: Listing) -> None:
         """Keep one page of jobs, together with how far the listing has come by it.
 
-        Final jobs are queued, the others are open; a job that is done stays done.
+        Final jobs are queued, the others are open; a job that is done stays done, and one that is
+        asleep stays asleep while the server calls it skipped.
         `listing` replaces what is known: with the ceiling, and the cursor of the next page, while
         pages are left; with the ceiling as the new watermark, and neither of them, when this page
         was the last one.
@@ -348,15 +462,27 @@ class Ledger(LedgerView):
             )
 
     def settle(
-        self, project_id: int, jobs: Iterable[Job], *, checked_at: dt.datetime | None
+        self,
+        project_id: int,
+        jobs: Iterable[Job],
+        *,
+        gone: Iterable[int] = (),
+        checked_at: dt.datetime | None,
     ) -> None:
-        """Keep what a re-check of open jobs found: final ones are queued, the others stay open.
+        """Keep what a re-check of watched jobs found: final ones are queued, others stay open.
 
+        `gone` names watched jobs that the server has forgotten; what has a row keeps it.
         `checked_at` is the server's time at the beginning of the re-check; None while more of it
         is to come, so that a re-check that was cut off is not taken for a whole one.
         """
         with self._transaction() as connection:
             _know(connection, project_id, jobs)
+            connection.executemany(
+                "UPDATE job SET state = CASE WHEN day IS NULL THEN 'gone' ELSE 'done' END,"
+                " pipeline_id = NULL, pipeline_source = NULL, day = NULL"
+                " WHERE id = ? AND state IN ('open', 'asleep')",
+                ((job_id,) for job_id in gone),
+            )
             if checked_at is not None:
                 _change(
                     connection,
@@ -364,78 +490,135 @@ class Ledger(LedgerView):
                     (encode_time(checked_at), project_id),
                 )
 
+    def restore(self, project_id: int, jobs: Iterable[Job]) -> None:
+        """Queue jobs whose rows are missing from the dataset, whatever is known of them."""
+        with self._transaction() as connection:
+            connection.executemany(
+                "INSERT INTO job (id, project_id, state, description) VALUES (?, ?, 'queued', ?)"
+                " ON CONFLICT (id) DO UPDATE SET state = 'queued', pipeline_id = NULL,"
+                " pipeline_source = NULL, description = excluded.description",
+                ((job.id, project_id, encode_job(job)) for job in jobs),
+            )
+
     def commit(self, batch: Sequence[Harvested], *, requeue: Sequence[Job] = ()) -> None:
         """Record outcomes: their jobs are done, their rows wait to be published.
 
         `requeue` names jobs that were looked at and may still grow: they stay in the queue, under
         the description given here. An outcome of a job that is already done replaces the old one;
-        it must lie on the same day.
+        it must lie on the same day. That of a job that was asleep may lie on another one: its row
+        is then taken back where it was. One that was woken since it was read is not taken in.
         """
+        self.write(Batch.of(batch, requeue=requeue))
+
+    def write(self, batch: Batch) -> None:
+        """Record a batch as `commit` does."""
         with self._transaction() as connection:
+            outcomes = [each for each in batch.outcomes if _still_so(connection, each)]
             connection.executemany(
                 "INSERT INTO project (id, path) VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
-                {(each.job.project_id, each.job.project_path) for each in batch},
+                {(each.project_id, each.path) for each in outcomes},
             )
             connection.executemany(
                 "INSERT INTO pending (job_id, project_id, day, outcome) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (job_id) DO UPDATE"
                 " SET day = excluded.day, outcome = excluded.outcome",
-                (
-                    (
-                        each.job.id,
-                        each.job.project_id,
-                        each.job.date.isoformat(),
-                        encode_harvested(each),
-                    )
-                    for each in batch
-                ),
+                ((each.job_id, each.project_id, each.day, each.outcome) for each in outcomes),
             )
             connection.executemany(
-                "INSERT INTO job (id, project_id, state) VALUES (?, ?, 'done')"
-                " ON CONFLICT (id) DO UPDATE"
-                " SET state = 'done', pipeline_id = NULL, description = NULL",
-                ((each.job.id, each.job.project_id) for each in batch),
+                "INSERT INTO withdrawn (job_id, day) SELECT id, day FROM job"
+                " WHERE id = ? AND day <> ? ON CONFLICT (job_id) DO NOTHING",
+                ((each.job_id, each.day) for each in outcomes),
             )
             connection.executemany(
-                "UPDATE job SET description = ? WHERE id = ? AND state = 'queued'",
-                ((encode_job(job), job.id) for job in requeue),
+                "INSERT INTO job (id, project_id, state, pipeline_id, pipeline_source, day)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
+                " pipeline_id = excluded.pipeline_id, pipeline_source = excluded.pipeline_source,"
+                " day = excluded.day, description = NULL",
+                (each.state for each in outcomes),
+            )
+            connection.executemany(
+                "UPDATE job SET description = ? WHERE id = ? AND state = 'queued'", batch.requeued
             )
 
     def published(self, day: dt.date, job_ids: Iterable[int]) -> None:
-        """Forget the outcomes of a day that now stand in the Parquet files."""
+        """Forget the outcomes of a day that now stand in the Parquet files, or no longer do."""
         with self._transaction() as connection:
-            connection.executemany(
-                "DELETE FROM pending WHERE job_id = ? AND day = ?",
-                ((job_id, day.isoformat()) for job_id in job_ids),
+            done = [(job_id, day.isoformat()) for job_id in job_ids]
+            connection.executemany("DELETE FROM pending WHERE job_id = ? AND day = ?", done)
+            connection.executemany("DELETE FROM withdrawn WHERE job_id = ? AND day = ?", done)
+
+    def begin_run(self, run_id: str, began: dt.datetime) -> None:
+        """Remember that a run has begun, and forget very old ones."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO run (id, began) VALUES (?, ?)", (run_id, encode_time(began))
+            )
+            connection.execute(
+                "DELETE FROM run WHERE rowid NOT IN"
+                " (SELECT rowid FROM run ORDER BY rowid DESC LIMIT ?)",
+                (_KEPT_RUNS,),
+            )
+
+    def end_run(
+        self, run_id: str, ended: dt.datetime, *, exit_code: int, tally: Mapping[str, Any]
+    ) -> None:
+        """Remember how a run ended, and what it did."""
+        with self._transaction() as connection:
+            _change(
+                connection,
+                "UPDATE run SET ended = ?, exit_code = ?, tally = ? WHERE id = ?",
+                (encode_time(ended), exit_code, json.dumps(tally), run_id),
             )
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Make what happens inside happen wholly or not at all."""
-        with self._turn, _one_line(self.path), _atomic(self._connection):
+        with self._turn, one_line(self.path), atomic(self._connection):
             yield self._connection
 
 
 def _know(connection: sqlite3.Connection, project_id: int, jobs: Iterable[Job]) -> None:
-    """Queue final jobs and open the others, except those that are done."""
+    """Queue final jobs and open the others, except those that are done or sleep on."""
     connection.executemany(
-        "INSERT INTO job (id, project_id, state, pipeline_id, description) VALUES (?, ?, ?, ?, ?)"
+        "INSERT INTO job (id, project_id, state, pipeline_id, pipeline_source, description)"
+        " VALUES (:id, :project, :state, :pipeline, :source, :description)"
         " ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
-        " pipeline_id = excluded.pipeline_id, description = excluded.description"
-        " WHERE state <> 'done'",
+        " pipeline_id = excluded.pipeline_id, pipeline_source = excluded.pipeline_source,"
+        " description = excluded.description"
+        " WHERE state <> 'done' AND NOT (state = 'asleep' AND :skipped)",
         (
-            (job.id, project_id, "queued", None, encode_job(job))
-            if job.is_final
-            else (job.id, project_id, "open", job.pipeline_id, None)
+            {
+                "id": job.id,
+                "project": project_id,
+                "state": "queued" if job.is_final else "open",
+                "pipeline": (job.pipeline_id or 0) if _may_change(job) else None,
+                "source": job.pipeline_source if _may_change(job) else None,
+                "description": encode_job(job) if job.is_final else None,
+                "skipped": job.status == _SKIPPED,
+            }
             for job in jobs
         ),
     )
 
 
+def _may_change(job: Job) -> bool:
+    return not job.is_final or job.status == _SKIPPED
+
+
+def _still_so(connection: sqlite3.Connection, outcome: _Outcome) -> bool:
+    """Whether nothing newer is known of a job than that it was skipped; others never change."""
+    if outcome.skipped is None:
+        return True
+    row = connection.execute(
+        "SELECT state, description FROM job WHERE id = ?", (outcome.job_id,)
+    ).fetchone()
+    return row is None or row == ("queued", outcome.skipped) or row[0] in {"done", "asleep"}
+
+
 def _change(connection: sqlite3.Connection, sql: str, parameters: tuple[object, ...]) -> None:
-    """Change the row of one project; that it exists is the caller's duty."""
+    """Change one row; that it exists is the caller's duty."""
     if connection.execute(sql, parameters).rowcount != 1:
-        raise ValueError("call listing before anything else of a project")
+        raise ValueError("its row does not exist: listing or begin_run comes first")
 
 
 def _listing(row: _Values) -> Listing:
@@ -449,74 +632,12 @@ def _listing(row: _Values) -> Listing:
     )
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    """Open the file; transactions are begun and ended by hand, threads take turns (see above)."""
-    with _one_line(path):
-        return sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={mode}",
-            uri=True,
-            timeout=_PATIENCE,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-
-
-def _adopt(path: Path, connection: sqlite3.Connection) -> None:
-    """Create the tables in a new file; check an old one."""
-    with _atomic(connection):
-        if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
-            for statement in _TABLES:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {LEDGER_VERSION}")
-        _check(path, connection)
-
-
-@contextmanager
-def _atomic(connection: sqlite3.Connection) -> Iterator[None]:
-    """Make what happens inside one transaction, which is undone by any exception."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # SQLite has already rolled back after some errors, a full disk for one.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _check(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise StoreError unless the file is a ledger of this version."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != _APPLICATION_ID:
-        raise StoreError(f"{path} is an SQLite file, but no ledger of logminer: move it away")
-    if version > LEDGER_VERSION:
-        raise StoreError(
-            f"{path} was written by a newer logminer (ledger version {version}, this one knows "
-            f"{LEDGER_VERSION}): upgrade logminer"
-        )
-
-
-@contextmanager
-def _one_line(path: Path) -> Iterator[None]:
-    """Turn what SQLite says of a file that it cannot use into one line that tells what to do.
-
-    Broken constraints and misused connections are faults of ours and pass through as they are.
-    """
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        name = getattr(error, "sqlite_errorname", "")
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            raise StoreError(
-                f"{path} is damaged ({error}): restore it, or delete it and harvest again; "
-                "published files stay right either way"
-            ) from error
-        if isinstance(error, sqlite3.OperationalError):
-            raise StoreError(
-                f"cannot use {path} ({error}): look at its permissions, the free space and who "
-                "else has it open"
-            ) from error
-        raise
+def _run(row: _Values) -> Run:
+    run_id, began, ended, exit_code, tally = row
+    return Run(
+        id=run_id,
+        began=dt.datetime.fromisoformat(began),
+        ended=decode_time(ended),
+        exit_code=exit_code,
+        tally=json.loads(tally) if tally else {},
+    )

@@ -65,18 +65,31 @@ class PublishSummary:
     days: int
     jobs: int
     images: int
+    left: int = 0
+    """Days that are still to be published."""
 
 
-def publish(store: Store, ledger: Ledger) -> PublishSummary:
+def publish(
+    store: Store,
+    ledger: Ledger,
+    *,
+    proceed: Callable[[int, int], bool] = lambda _done, _of: True,
+) -> PublishSummary:
     """Bring every pending outcome of a ledger into the Parquet files, day by day.
 
+    `proceed` is asked before each day, with how many are done and how many there were, whether to
+    go on; what is left then is the next call's.
     Killed anywhere and called again, it gives the same bytes: an outcome leaves the ledger only
     after both files of its day are in place.
     Raises StoreError if a file cannot be read or written.
     """
     days = jobs = images = 0
-    for day in ledger.pending_days():
-        job_ids, rows = _collect(ledger, day)
+    pending = ledger.pending_days()
+    for day in pending:
+        if not proceed(days, len(pending)):
+            break
+        recorded, rows = _collect(ledger, day)
+        job_ids = recorded + ledger.withdrawn(day)
         for table in _ROWS:
             _replace(
                 data_file(store.path, table, day, ledger.source),
@@ -86,8 +99,8 @@ def publish(store: Store, ledger: Ledger) -> PublishSummary:
                 aside=ledger.aside / f"{table}-{day}.parquet",
             )
         ledger.published(day, job_ids)
-        days, jobs, images = days + 1, jobs + len(job_ids), images + rows["images"].num_rows
-    return PublishSummary(days=days, jobs=jobs, images=images)
+        days, jobs, images = days + 1, jobs + len(recorded), images + rows["images"].num_rows
+    return PublishSummary(days=days, jobs=jobs, images=images, left=len(pending) - days)
 
 
 def _collect(ledger: Ledger, day: dt.date) -> tuple[list[int], dict[Table, pa.Table]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -14,8 +15,9 @@ import pytest
 from typer.testing import Result
 
 import logminer
+from logminer.cli.summary import summary_lines
 from logminer.cli.talk import visible
-from logminer.cli.watch import summarise
+from logminer.cli.watch import PlainWatch
 from logminer.harvest import Tally
 from logminer.model import TraceState
 from logminer.store import Ledger, Store, source_of
@@ -32,6 +34,7 @@ Answers = dict[str | None, tuple[int, str, bytes]]
 Answering = Callable[[Answers], AbstractContextManager[str]]
 
 TOKEN = "glpat-nobody-has-this"  # noqa: S105 -- opens nothing
+RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}")
 GITLAB = b'{"version": "18.5.0-ee", "revision": "abc"}'
 
 
@@ -51,13 +54,17 @@ def test_a_harvest_talks_on_stderr_only(
     end = invoke(*everything, "s", GITLAB_TOKEN=server.token)
 
     jobs = logminer.open("s").jobs()
-    lines = end.stderr.splitlines()
+    said = [line.split("  ", 1) for line in end.stderr.splitlines()]
+    lines = [line for _, line in said]
     assert (end.exit_code, end.stdout) == (0, "")
-    assert lines[0].startswith("11 projects listed, ")
-    assert f"{len(jobs)} jobs harvested" in lines[0]
-    assert f"{(jobs['trace_state'] == 'ok').sum()} read" in lines[1]
-    assert "written to s, " in lines[2]
-    assert all(len(line) <= 100 for line in lines[:4])
+    assert {RUN_ID.fullmatch(run) is not None for run, _ in said} == {True}
+    assert len({run for run, _ in said}) == 1
+    assert lines[0] == "harvesting 12 projects, 0 jobs queued before"
+    assert lines[1].startswith("11 projects listed, ")
+    assert f"{len(jobs)} jobs harvested" in lines[1]
+    assert f"{(jobs['trace_state'] == 'ok').sum()} read" in lines[2]
+    assert "written to s, " in lines[3]
+    assert all(len(line) <= 100 for line in lines[:5])
 
 
 def test_scopes(invoke: Invoke, server: Server) -> None:
@@ -83,7 +90,7 @@ def test_scopes(invoke: Invoke, server: Server) -> None:
 
         assert end.exit_code == 0
         listed, skipped = (
-            int(end.stderr.split(maxsplit=1)[0]),
+            int(re.findall(r"  ([0-9]+) projects? listed", end.stderr)[0]),
             end.stderr.partition("skipped, CI is disabled: ")[2].partition("\n")[0],
         )
         assert listed + (skipped.count(",") + 1 if skipped else 0) == expected
@@ -317,11 +324,8 @@ def test_a_locked_store_is_75(
 def test_foreign_names_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     """What a server calls things is only ever printed."""
     evil = "a\x1b[2J\r\nb[red]\u202e\u2028:tada:"
-    summarise(
-        Tally(skipped_projects=[f"{evil}: forbidden"], failures=[f"{evil}: no answer"]),
-        store=evil,
-        seconds=1,
-    )
+    tally = Tally(skipped_projects=[f"{evil}: forbidden"], failures=[f"{evil}: no answer"])
+    PlainWatch(run_id=None).summary(tally, store=evil, seconds=1)
 
     said = capsys.readouterr().err
     assert set(said) - {"\n"} <= {each for each in said if each.isprintable()}
@@ -329,7 +333,7 @@ def test_foreign_names_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]
     assert r"a\x1b[2J\r\nb[red]\u202e\u2028:tada:" in said
 
 
-def test_a_summary_stays_short(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_summary_stays_short() -> None:
     """A thousand failures are a count; every state of a trace has its word."""
     tally = Tally(
         skipped_projects=[f"group/p{number}: CI is disabled" for number in range(1000)],
@@ -337,9 +341,8 @@ def test_a_summary_stays_short(capsys: pytest.CaptureFixture[str]) -> None:
         interrupted=True,
     )
     tally.traces.update(TraceState)
-    summarise(tally, store="s", seconds=1)
+    lines = list(summary_lines(tally, store="s", seconds=1))
 
-    lines = capsys.readouterr().err.splitlines()
     assert len(lines) < 15
     assert "skipped, CI is disabled: group/p0, group/p1, group/p2, group/p3, group/p4" in lines[3]
     assert lines[3].endswith(" and 995 more")

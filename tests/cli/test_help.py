@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Invoke = Callable[..., Result]
-COMMANDS = ["demo", "harvest", "extract", "report", "schema"]
+COMMANDS = ["demo", "harvest", "status", "verify", "extract", "report", "schema"]
 HEAVY = {"pandas", "pyarrow", "duckdb", "httpx", "aiohttp", "hyperscan", "gitlab", "rich", "jinja2"}
 
 LOADED = """

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from logminer.errors import ServerError
+from logminer.errors import ServerError, UnexpectedAnswerError
 from logminer.gitlab import JobsPage, Pipeline
 from logminer.harvest.listing import Lister
 from logminer.harvest.progress import Tally
 from logminer.model import Job, Project
-from logminer.store import Ledger, Listing, OpenJob
+from logminer.store import Ledger, Listing, WatchedJob
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from logminer.gitlab import Client
 
 PROJECT = Project(id=7, path="shop/api")
-NIGHT = dt.datetime(2026, 9, 14, 2, 0, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
+NIGHT = dt.datetime(2026, 9, 14, 2, 0, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
 
 
-def job(number: int, status: str = "success") -> Job:
+def job(number: int, status: str = "success", *, created: dt.datetime = NIGHT - DAY) -> Job:
     """Return a job in a pipeline of its own, whose number is ten times the job's."""
     return Job(
         project_id=PROJECT.id,
@@ -41,8 +41,8 @@ def job(number: int, status: str = "success") -> Job:
         ref_is_tag=False,
         status=status,
         failure_reason=None,
-        created_at=NIGHT,
-        started_at=NIGHT,
+        created_at=created,
+        started_at=created,
         finished_at=None,
         erased_at=None,
         queued_duration=None,
@@ -64,6 +64,9 @@ class Server:
         self.jobs = {each.id: each for each in jobs}
         self.changed: dict[int, dt.datetime] = {}
         """When each pipeline changed."""
+        self.children_listed = True
+        self.forgotten: str | None = None
+        """A cursor that is refused."""
         self.fails_after: int | None = None
         """Pages until the server fails; None for never."""
 
@@ -72,6 +75,9 @@ class Server:
         assert project == PROJECT
         if self.fails_after == 0:
             raise ServerError("out of order")
+        if cursor is not None and cursor == self.forgotten:
+            self.forgotten = None
+            raise UnexpectedAnswerError("bad request", status=400)
         self.fails_after = None if self.fails_after is None else self.fails_after - 1
         self.now += MINUTE
         below = sorted(
@@ -86,10 +92,11 @@ class Server:
         )
 
     async def changed_pipelines(
-        self, project_id: int, *, since: dt.datetime, until: dt.datetime
+        self, project_id: int, *, since: dt.datetime, until: dt.datetime, children: bool
     ) -> AsyncIterator[Pipeline]:
         """Yield the pipelines that changed in the time."""
         assert project_id == PROJECT.id
+        assert children  # the jobs do not say what started their pipelines
         for number, moment in self.changed.items():
             if since <= moment <= until:
                 yield Pipeline(id=number, updated_at=moment)
@@ -146,7 +153,7 @@ def test_a_night_with_open_jobs_that_wait(ledger: Ledger, night: Callable[[Serve
 
     assert night(server) == 1
     assert ledger.listing(PROJECT) == Listing(watermark=2, checked_at=NIGHT + DAY + MINUTE)
-    assert ledger.open_jobs(PROJECT.id) == (OpenJob(id=2, pipeline_id=20),)
+    assert ledger.watched(PROJECT.id) == (WatchedJob(id=2, pipeline_id=20),)
 
 
 def test_a_night_with_new_jobs(ledger: Ledger, night: Callable[[Server], int]) -> None:
@@ -201,7 +208,7 @@ def test_an_open_job_of_a_first_night_that_was_cut_off(
     server.now = NIGHT + DAY
     night(server)
 
-    assert ledger.open_jobs(PROJECT.id) == ()
+    assert ledger.watched(PROJECT.id) == ()
     assert [each.id for each in ledger.take(10)] == [1, 2, 3, 4, 5]
 
 
@@ -220,4 +227,54 @@ def test_an_open_job_on_the_pages_that_were_left(
     server.now = NIGHT + 2 * DAY
     night(server)
 
-    assert ledger.open_jobs(PROJECT.id) == ()
+    assert ledger.watched(PROJECT.id) == ()
+
+
+def test_a_transaction_that_was_open_while_others_were_listed(
+    ledger: Ledger, night: Callable[[Server], int]
+) -> None:
+    """Its jobs have lower ids than the watermark, and are found by the next night."""
+    server = Server(*(job(number, created=NIGHT - 2 * MINUTE) for number in (1, 2, 4, 6)))
+    night(server)
+    for number in (3, 5):
+        server.jobs[number] = job(number, created=NIGHT - MINUTE)
+    server.now = NIGHT + DAY
+    night(server)
+
+    assert [each.id for each in ledger.take(10)] == [1, 2, 3, 4, 5, 6]
+    assert ledger.listing(PROJECT).watermark == 6
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_a_server_that_lists_nothing_any_more(
+    ledger: Ledger, night: Callable[[Server], int], *, cut_off: bool
+) -> None:
+    """It is not believed, not even in the middle of a list: the ledger stays as it was."""
+    server = Server(*map(job, range(1, 6)), job(7, "manual"))
+    server.fails_after = 1 if cut_off else None
+    night(server)
+    before = ledger.listing(PROJECT)
+    server.fails_after = None
+    jobs, server.jobs = server.jobs, {}
+    server.now = NIGHT + DAY
+
+    assert night(server) == 0
+    assert ledger.listing(PROJECT) == before
+    server.jobs = jobs
+    night(server)
+    assert [each.id for each in ledger.take(10)] == [1, 2, 3, 4, 5]
+
+
+def test_a_cursor_that_the_server_no_longer_knows(
+    ledger: Ledger, night: Callable[[Server], int]
+) -> None:
+    """The list begins at the top again, and nothing is lost."""
+    server = Server(*map(job, range(1, 6)))
+    server.fails_after = 1
+    night(server)
+    server.fails_after = None
+    server.forgotten = "4"
+    night(server)
+
+    assert [each.id for each in ledger.take(10)] == [1, 2, 3, 4, 5]
+    assert ledger.listing(PROJECT).cursor is None

@@ -25,7 +25,8 @@ from hypothesis.stateful import (
 )
 
 from logminer.errors import StoreError
-from logminer.store.ledger import Ledger, Listing, OpenJob, ProjectCounts
+from logminer.store.codec import encode_job
+from logminer.store.ledger import Ledger, Listing, ProjectCounts, WatchedJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +36,34 @@ if TYPE_CHECKING:
 
 NOON = dt.datetime(2026, 9, 14, 12, 0, tzinfo=dt.UTC)
 DAY = dt.date(2026, 9, 14)
+
+
+VERSION_1 = """
+CREATE TABLE project (
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL, watermark INTEGER, ceiling INTEGER, cursor TEXT,
+    since TEXT, checked_at TEXT, CHECK (cursor IS NULL OR ceiling IS NOT NULL)
+) STRICT;
+CREATE TABLE job (
+    id INTEGER PRIMARY KEY, project_id INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('open', 'queued', 'done')),
+    pipeline_id INTEGER CHECK (pipeline_id IS NULL OR state = 'open'),
+    description TEXT CHECK ((description IS NOT NULL) = (state = 'queued'))
+) STRICT;
+CREATE INDEX job_open ON job (project_id, id) WHERE state = 'open';
+CREATE INDEX job_queued ON job (id) WHERE state = 'queued';
+CREATE TABLE pending (
+    job_id INTEGER PRIMARY KEY, project_id INTEGER NOT NULL, day TEXT NOT NULL,
+    outcome TEXT NOT NULL
+) STRICT;
+CREATE INDEX pending_day ON pending (day, job_id);
+PRAGMA application_id = 1819111026;
+PRAGMA user_version = 1;
+INSERT INTO project VALUES (7, 'shop/api', 4, NULL, NULL, NULL, '2026-09-14T12:00:00+00:00');
+INSERT INTO job VALUES (1, 7, 'done', NULL, NULL);
+INSERT INTO job VALUES (2, 7, 'open', 70, NULL);
+INSERT INTO job VALUES (4, 7, 'open', NULL, NULL);
+"""
+"""What logminer wrote before it remembered which jobs were skipped."""
 
 
 @pytest.fixture
@@ -86,7 +115,7 @@ class TestListing:
 
     def test_page_of_an_unknown_project(self, ledger: Ledger, make_job: Callable[..., Job]) -> None:
         """A page of a project never asked about is a mistake, and leaves nothing behind."""
-        with pytest.raises(ValueError, match="call listing before anything else"):
+        with pytest.raises(ValueError, match="listing or begin_run comes first"):
             ledger.store_page(8, [make_job(1)], Listing(watermark=1))
 
         assert states(ledger.path) == {}
@@ -135,8 +164,10 @@ class TestJobs:
         ledger.store_page(project.id, [running, ended], Listing(watermark=9))
 
         assert [ended] == ledger.take(10)
-        assert (OpenJob(id=2, pipeline_id=71),) == ledger.open_jobs(project.id)
-        assert ledger.open_jobs(8) == ()
+        assert (WatchedJob(id=2, pipeline_id=71, pipeline_source="schedule"),) == ledger.watched(
+            project.id
+        )
+        assert ledger.watched(8) == ()
 
     def test_take(self, ledger: Ledger, project: Project, make_job: Callable[..., Job]) -> None:
         """Jobs are taken oldest first, in slices, and stay where they are."""
@@ -155,7 +186,9 @@ class TestJobs:
         ledger.settle(project.id, [ended, running[1]], checked_at=NOON)
 
         assert [ended] == ledger.take(10)
-        assert (OpenJob(id=2, pipeline_id=70),) == ledger.open_jobs(project.id)
+        assert (WatchedJob(id=2, pipeline_id=70, pipeline_source="schedule"),) == ledger.watched(
+            project.id
+        )
         assert Listing(checked_at=NOON) == ledger.listing(project)
 
     def test_settle_part(self, ledger: Ledger, project: Project) -> None:
@@ -210,6 +243,118 @@ class TestJobs:
         assert ledger.pending_days() == []
 
 
+class TestAsleep:
+    """A job that was skipped has its row, and may be woken under the same id."""
+
+    @pytest.fixture
+    def asleep(
+        self, ledger: Ledger, project: Project, make_harvested: Callable[..., Harvested]
+    ) -> Ledger:
+        """Return a ledger in which job 1, of pipeline 70, was recorded as skipped on the 14th."""
+        skipped = make_harvested(1, status="skipped")
+        ledger.store_page(project.id, [skipped.job], Listing(watermark=1))
+        ledger.commit([skipped])
+        ledger.published(DAY, [1])
+        return ledger
+
+    def test_watched(self, asleep: Ledger, project: Project) -> None:
+        """Its pipeline is watched, and nothing is to be read."""
+        assert states(asleep.path) == {1: "asleep"}
+        assert [WatchedJob(id=1, pipeline_id=70, pipeline_source="schedule")] == list(
+            asleep.watched(project.id)
+        )
+        assert asleep.take(10) == []
+
+    def test_watched_before_it_is_recorded(
+        self, ledger: Ledger, project: Project, make_job: Callable[..., Job]
+    ) -> None:
+        """Else it could be woken between a run that was killed and the next one."""
+        ledger.settle(project.id, [make_job(1, status="skipped")], checked_at=None)
+
+        assert [job.id for job in ledger.watched(project.id)] == [1]
+        assert [job.id for job in ledger.take(10)] == [1]
+
+    def test_sleeps_on(
+        self, asleep: Ledger, project: Project, make_job: Callable[..., Job]
+    ) -> None:
+        """Seen again as it was, it is not read again."""
+        asleep.settle(project.id, [make_job(1, status="skipped")], checked_at=None)
+
+        assert states(asleep.path) == {1: "asleep"}
+
+    def test_woken(
+        self,
+        asleep: Ledger,
+        project: Project,
+        make_job: Callable[..., Job],
+        make_harvested: Callable[..., Harvested],
+    ) -> None:
+        """Played and ended on another day: its row is taken back from the first one."""
+        asleep.settle(project.id, [make_job(1, status="running")], checked_at=None)
+        between = states(asleep.path)
+        asleep.settle(project.id, [make_job(1)], checked_at=None)
+        asleep.commit([make_harvested(1, day=20)])
+
+        assert between == {1: "open"}
+        assert states(asleep.path) == {1: "done"}
+        assert [DAY, dt.date(2026, 9, 20)] == asleep.pending_days()
+        assert asleep.withdrawn(DAY) == [1]
+        asleep.published(DAY, [1])
+        assert [dt.date(2026, 9, 20)] == asleep.pending_days()
+
+    def test_woken_while_it_was_read(
+        self,
+        ledger: Ledger,
+        project: Project,
+        make_job: Callable[..., Job],
+        make_harvested: Callable[..., Harvested],
+    ) -> None:
+        """An outcome that is older than what is known is not taken in."""
+        skipped = make_harvested(1, status="skipped")
+        ledger.settle(project.id, [skipped.job], checked_at=None)
+        ledger.settle(project.id, [make_job(1, status="running")], checked_at=None)
+        ledger.commit([skipped])
+
+        assert states(ledger.path) == {1: "open"}
+        assert ledger.pending_days() == []
+
+    def test_gone(self, asleep: Ledger, project: Project, make_job: Callable[..., Job]) -> None:
+        """Its pipeline is deleted: the row stays; an open job beside it never has one."""
+        asleep.settle(project.id, [make_job(2, status="running")], checked_at=None)
+        asleep.settle(project.id, [], gone=[1, 2], checked_at=None)
+
+        assert states(asleep.path) == {1: "done", 2: "gone"}
+        assert asleep.watched(project.id) == ()
+        assert [each.gone for each in asleep.counts()] == [1]
+
+
+class TestRuns:
+    """Runs are remembered, also those that were killed."""
+
+    def test_runs(self, ledger: Ledger) -> None:
+        """Newest first, with what they did; the last complete one is found."""
+        for name, code in (("a", 0), ("b", 3)):
+            ledger.begin_run(name, NOON)
+            ledger.end_run(name, NOON, exit_code=code, tally={"jobs_done": 7})
+        ledger.begin_run("c", NOON)
+
+        assert [(run.id, run.exit_code, run.ended) for run in ledger.runs(2)] == [
+            ("c", None, None),
+            ("b", 3, NOON),
+        ]
+        last = ledger.last_success()
+        assert last is not None
+        assert (last.id, last.tally) == ("a", {"jobs_done": 7})
+
+    def test_old_ones_are_forgotten(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The file does not grow for ever."""
+        monkeypatch.setattr("logminer.store.ledger._KEPT_RUNS", 3)
+        for number in range(5):
+            ledger.begin_run(str(number), NOON)
+
+        assert [run.id for run in ledger.runs(10)] == ["4", "3", "2"]
+
+
 class TestPending:
     """Outcomes wait until they are published."""
 
@@ -262,10 +407,18 @@ def test_counts(
             open=3,
             queued=2,
             done=4,
+            gone=0,
             pending=3,
         ),
         ProjectCounts(
-            project_id=8, path="shop/empty", listing=Listing(), open=0, queued=0, done=0, pending=0
+            project_id=8,
+            path="shop/empty",
+            listing=Listing(),
+            open=0,
+            queued=0,
+            done=0,
+            gone=0,
+            pending=0,
         ),
     ]
 
@@ -384,14 +537,37 @@ with ledger._transaction() as connection:
         with Ledger.open(path) as ledger, pytest.raises(StoreError, match="is damaged"):
             ledger.listing(project)
 
+    def test_version_1(self, path: Path, project: Project, make_job: Callable[..., Job]) -> None:
+        """A file of the first version is brought up to date with all that it knew."""
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(VERSION_1)
+            connection.execute(
+                "INSERT INTO job VALUES (3, 7, 'queued', NULL, ?)", (encode_job(make_job(3)),)
+            )
+            connection.commit()
+        with pytest.raises(StoreError, match=r"older logminer .*: harvest once"):
+            Ledger.read(path)
+        with Ledger.open(path) as ledger:
+            assert states(path) == {1: "done", 2: "open", 3: "queued", 4: "open"}
+            assert [make_job(3)] == ledger.take(10)
+            assert [(job.id, job.pipeline_id) for job in ledger.watched(project.id)] == [
+                (2, 70),
+                (4, None),
+            ]
+            assert Listing(watermark=4, checked_at=NOON) == ledger.listing(project)
+            assert [(each.open, each.queued, each.done) for each in ledger.counts()] == [(2, 1, 1)]
+            ledger.begin_run("a", NOON)
+        with Ledger.read(path) as view:
+            assert [run.id for run in view.runs(1)] == ["a"]
+
     @pytest.mark.parametrize("opener", [Ledger.open, Ledger.read])
     def test_newer(self, path: Path, opener: Callable[[Path], Ledger]) -> None:
         """A ledger of a newer logminer is left alone."""
         Ledger.open(path).close()
         with closing(sqlite3.connect(path)) as connection:
-            connection.execute("PRAGMA user_version = 2")
+            connection.execute("PRAGMA user_version = 3")
         with pytest.raises(
-            StoreError, match=r"newer logminer \(ledger version 2, this one knows 1"
+            StoreError, match=r"newer logminer \(ledger version 3, this one knows 2"
         ):
             opener(path)
 
@@ -481,7 +657,7 @@ def test_states_follow_the_model(  # noqa: C901 -- the rules of one machine, not
         @invariant()
         def agrees(self) -> None:
             by_state = {
-                "open": {job.id for job in self.ledger.open_jobs(project.id)},
+                "open": {job.id for job in self.ledger.watched(project.id)},
                 "queued": {job.id for job in self.ledger.take(10)},
             }
             assert states(self.path) == self.states

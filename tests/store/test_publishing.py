@@ -222,6 +222,25 @@ class TestRows:
 class TestAgain:
     """An outcome that is recorded again replaces its rows and no others."""
 
+    def test_moved(self, store: Store, make_harvested: Callable[..., Harvested]) -> None:
+        """A job that was skipped on one day and played on another has one row, on the latter."""
+        harvest(store, [make_harvested(1, uses=0, status="skipped"), make_harvested(2)])
+        harvest(store, [make_harvested(1, day=15)])
+
+        assert [row["job_id"] for row in read(store.path / JOBS)] == [2]
+        later = store.path / JOBS.replace("09-14", "09-15")
+        assert [(row["job_id"], row["job_status"]) for row in read(later)] == [(1, "success")]
+
+    def test_in_parts(self, store: Store, make_harvested: Callable[..., Harvested]) -> None:
+        """Told to stop, it leaves the other days to the next call."""
+        with Ledger.open(store.ledger_path(SOURCE)) as ledger:
+            ledger.commit([make_harvested(1), make_harvested(2, day=15)])
+            first = publish(store, ledger, proceed=lambda done, of: (done, of) != (1, 2))
+            second = publish(store, ledger)
+
+        assert (first.days, first.left) == (1, 1)
+        assert (second.days, second.left) == (1, 0)
+
     def test_replaced(self, store: Store, make_harvested: Callable[..., Harvested]) -> None:
         """Rows of a job published twice are those of its last outcome."""
         harvest(store, [make_harvested(1, uses=3), make_harvested(2)])

@@ -1,0 +1,196 @@
+"""`logminer status`: what the ledgers of a store say, without asking any server."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import datetime as dt
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from logminer.cli.output import show
+from logminer.cli.talk import counted, visible
+from logminer.errors import UsageError
+from logminer.store import Ledger, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from logminer.store import ProjectCounts, Run
+
+_SCREEN: Final = 40
+"""Projects that a table shows; programs get all of them."""
+
+_RUNS: Final = 5
+
+_ENDS: Final = {
+    0: "complete",
+    1: "failed",
+    2: "usage",
+    3: "partial",
+    4: "not authorised",
+    75: "out of budget",
+    130: "interrupted",
+}
+_COLUMNS: Final = (
+    *("source", "project_id", "project", "watermark", "since", "checked_at"),
+    *("done", "queued", "open", "gone", "unpublished", "gap"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """What one ledger says."""
+
+    name: str
+    projects: list[ProjectCounts]
+    runs: list[Run]
+    last_success: Run | None
+
+
+def run(path: Path, *, projects: Sequence[str], format: str) -> None:  # noqa: A002 -- the flag's word
+    """Print the state of every source of a store, or of some of its projects."""
+    store = open_store(path)
+    sources = []
+    for name in store.sources():
+        with contextlib.closing(Ledger.read(store.ledger_path(name))) as ledger:
+            sources.append(
+                _Source(
+                    name=name,
+                    projects=[each for each in ledger.counts() if _is_asked(each, projects)],
+                    runs=ledger.runs(_RUNS),
+                    last_success=ledger.last_success(),
+                )
+            )
+    if projects and not any(source.projects for source in sources):
+        raise UsageError(
+            f"no harvest into {path} has seen {', '.join(projects)}: check the id or the full path"
+        )
+    if format == "json":
+        print(json.dumps([_as_dict(source) for source in sources], indent=2))
+    elif format == "csv":
+        writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for source in sources:
+            writer.writerows(_row(source.name, each) for each in source.projects)
+    elif not sources:
+        print(f"{path}: nothing was harvested yet")
+    else:
+        for number, source in enumerate(sources):
+            if number:
+                print()
+            _show(source)
+
+
+def _is_asked(project: ProjectCounts, asked: Sequence[str]) -> bool:
+    wanted = {each.lower() for each in asked}
+    return not wanted or bool(wanted & {str(project.project_id), project.path.lower()})
+
+
+def _has_gap(project: ProjectCounts) -> bool:
+    """Whether the list of a project's jobs was cut off, or never begun."""
+    return project.listing.cursor is not None or project.listing.checked_at is None
+
+
+def _looked_at(project: ProjectCounts) -> str:
+    """Return when a project was listed last, or that its list was cut off."""
+    if project.listing.cursor is not None:
+        return "list cut off"
+    return _minute(project.listing.checked_at)
+
+
+def _row(source: str, project: ProjectCounts) -> dict[str, Any]:
+    listing = project.listing
+    return {
+        "source": source,
+        "project_id": project.project_id,
+        "project": project.path,
+        "watermark": listing.watermark,
+        "since": _time(listing.since),
+        "checked_at": _time(listing.checked_at),
+        "done": project.done,
+        "queued": project.queued,
+        "open": project.open,
+        "gone": project.gone,
+        "unpublished": project.pending,
+        "gap": _has_gap(project),
+    }
+
+
+def _as_dict(source: _Source) -> dict[str, Any]:
+    return {
+        "source": source.name,
+        "last_success": _time(source.last_success.ended) if source.last_success else None,
+        "runs": [
+            {
+                "id": run.id,
+                "began": _time(run.began),
+                "ended": _time(run.ended),
+                "exit_code": run.exit_code,
+                "tally": dict(run.tally),
+            }
+            for run in source.runs
+        ],
+        "projects": [_row(source.name, each) for each in source.projects],
+    }
+
+
+def _show(source: _Source) -> None:
+    """Print a source for people: totals, runs, and the projects that wait for something first."""
+    console = Console()
+    projects = source.projects
+    gaps = sum(map(_has_gap, projects))
+    print(
+        f"{visible(source.name)}: {counted(len(projects), 'project')},"
+        f" {counted(sum(each.done for each in projects), 'job')} done,"
+        f" {sum(each.queued for each in projects):,} queued,"
+        f" {sum(each.open for each in projects):,} open,"
+        f" {sum(each.gone for each in projects):,} gone,"
+        f" {counted(gaps, 'gap')}"
+    )
+    last = source.last_success
+    print(f"last complete run: {_minute(last.ended) if last else 'none'}")
+    for each in source.runs:
+        print(f"  {_described(each)}")
+    print()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("project", overflow="fold", ratio=1)
+    for name in ("done", "queued", "open", "gone"):
+        table.add_column(name, justify="right")
+    table.add_column("looked at (UTC)")
+    order = sorted(projects, key=lambda each: (not _has_gap(each), -each.queued, each.path))
+    for project in order[:_SCREEN]:
+        table.add_row(
+            Text(visible(project.path)),
+            *(f"{n:,}" for n in (project.done, project.queued, project.open, project.gone)),
+            _looked_at(project),
+        )
+    show(console, table)
+    if len(order) > _SCREEN:
+        print(f"and {len(order) - _SCREEN:,} more projects: --format csv prints all of them")
+
+
+def _described(run: Run) -> str:
+    """Return a run in one line; its id says when it began."""
+    if run.ended is None:
+        return f"{run.id}  has not ended: it runs, or was killed"
+    took = (run.ended - run.began).total_seconds()
+    end = _ENDS.get(run.exit_code or 0, str(run.exit_code))
+    jobs, images = int(run.tally.get("jobs_done", 0)), int(run.tally.get("images", 0))
+    return f"{run.id}  {end}, {counted(jobs, 'job')}, {counted(images, 'image use')}, {took:,.0f} s"
+
+
+def _minute(moment: dt.datetime | None) -> str:
+    return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M}" if moment else "never"
+
+
+def _time(moment: dt.datetime | None) -> str | None:
+    """Write RFC 3339, UTC."""
+    return moment.isoformat().replace("+00:00", "Z") if moment else None
