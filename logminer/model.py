@@ -50,13 +50,12 @@ class Outcome(StrEnum):
     PULLED = "pulled"
     """The registry was asked and the image obtained."""
 
-    @property
-    def strength(self) -> int:
-        """Position in the order above; a higher one wins."""
-        return _STRENGTH[self]
+    strength: int
+    """Position in the order above; a higher one wins."""
 
-
-_STRENGTH = {outcome: position for position, outcome in enumerate(Outcome)}
+    def __init__(self, _word: str) -> None:
+        """Count the members before this one."""
+        self.strength = len(type(self).__members__)
 
 
 class ErrorKind(StrEnum):

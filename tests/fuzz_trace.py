@@ -5,14 +5,19 @@ null, every text is bounded, and the line that is named as evidence exists.
 
     python tests/fuzz_trace.py [SECONDS] [SEED]
 
-With atheris installed, its coverage guides the search; without, a seeded mutator cuts, joins and
-damages the golden traces for that many seconds (10 by default).
+A seeded mutator cuts, joins and damages the golden traces for that many seconds (10 by default).
+
+    pip install -e '.[fuzz]'
+    python tests/fuzz_trace.py --atheris CORPUS [-max_total_time=60 …]
+
+Coverage guides the search: atheris adds what it finds to the directory CORPUS, which is first
+filled with the golden traces. What follows goes to libFuzzer; what breaks the invariant is kept as
+`crash-…` in the directory in which this was started.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import random
 import sys
 import time
@@ -127,19 +132,37 @@ def search(seconds: float, seed: int) -> int:
     return tried
 
 
-def _one_input(data: bytes) -> None:
-    """Take the cuts from the first bytes: atheris mutates both."""
-    cuts = sorted(2 * cut for cut in data[:4] if 2 * cut <= len(data) - 4)
-    check(data[4:], cuts)
+_CUTS = 4
+"""Bytes at the front of an input of libFuzzer that say where it is cut."""
+
+
+def one_input(data: bytes) -> None:
+    """Check an input of libFuzzer, which mutates the cuts together with the trace."""
+    trace = data[_CUTS:]
+    check(trace, sorted(len(trace) * cut // 256 for cut in data[:_CUTS]))
+
+
+def inputs() -> dict[str, bytes]:
+    """Return the golden traces as inputs, by file name; long ones cannot be had from others."""
+    dice = random.Random(0)  # noqa: S311 -- inputs, not secrets
+    return {path.name: dice.randbytes(_CUTS) + path.read_bytes()[:LARGEST] for path in SEEDS}
+
+
+def guided(corpus: Path, flags: list[str]) -> None:
+    """Let atheris search; it ends the process."""
+    atheris = importlib.import_module("atheris")
+    corpus.mkdir(parents=True, exist_ok=True)
+    for name, seed in inputs().items():
+        (corpus / name).write_bytes(seed)
+    atheris.instrument_all()
+    atheris.Setup([sys.argv[0], str(corpus), f"-max_len={LARGEST}", *flags], one_input)
+    atheris.Fuzz()
 
 
 def main() -> None:
     """Search as the command line says."""
-    if importlib.util.find_spec("atheris") is not None:
-        atheris = importlib.import_module("atheris")
-        atheris.instrument_all()
-        atheris.Setup(sys.argv, _one_input)
-        atheris.Fuzz()
+    if sys.argv[1:2] == ["--atheris"]:
+        guided(Path(sys.argv[2]), sys.argv[3:])
         return
     seconds, seed, *_ = [*sys.argv[1:], "10", "0"] if len(sys.argv) != 2 else [sys.argv[1], "0"]
     print(search(float(seconds), int(seed)), "inputs, none breaks the invariant")  # noqa: T201 -- a script

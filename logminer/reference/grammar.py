@@ -29,7 +29,7 @@ Departures, each because a log is not a registry:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 DOCKER_HUB = "docker.io"
@@ -76,6 +76,7 @@ _REFERENCE = re.compile(
     re.VERBOSE,
 )
 _IMAGE_ID = re.compile(r"(?:sha256:)?+[0-9a-f]{64}")
+_ID_LENGTHS = (64, 71)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,17 +93,17 @@ class ImageReference:
     """As written; None where there is none."""
     digest: str | None
     """`algorithm:hex` of the manifest; None where there is none."""
+    reference: str = field(init=False)
+    """The canonical text: equal for two references that name the same image.
 
-    @property
-    def reference(self) -> str:
-        """The canonical text: equal for two references that name the same image.
+    A digest decides and the tag beside it is dropped (ParseDockerRef); without either the tag is
+    `latest`.
+    """
 
-        A digest decides and the tag beside it is dropped (ParseDockerRef); without either the tag
-        is `latest`.
-        """
-        if self.digest is not None:
-            return f"{self.registry}/{self.repository}@{self.digest}"
-        return f"{self.registry}/{self.repository}:{self.tag or 'latest'}"
+    def __post_init__(self) -> None:
+        """Put the canonical text together, once."""
+        end = f"@{self.digest}" if self.digest is not None else f":{self.tag or 'latest'}"
+        object.__setattr__(self, "reference", f"{self.registry}/{self.repository}{end}")
 
     def __str__(self) -> str:
         """Return the canonical text."""
@@ -129,7 +130,7 @@ def image_id(text: str) -> str | None:
     before Docker 1.10; each is returned as written.
     Never raises.
     """
-    return text if _IMAGE_ID.fullmatch(text) else None
+    return text if len(text) in _ID_LENGTHS and _IMAGE_ID.fullmatch(text) else None
 
 
 def canonical_registry(host: str) -> str:

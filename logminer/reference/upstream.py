@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Self
 
@@ -57,7 +57,11 @@ _SHAPES = {
 }
 """What each key of an entry looks like, and how to say so."""
 
+_MAX_KNOWN = 4096
+"""Answers that are remembered."""
+
 _OPTIONAL = "prefix"
+_ASKED = "name a TOML file of [[mirror]] entries"
 _ENTRY = "an entry has name, registry and upstream, and prefix where there is one"
 
 
@@ -122,6 +126,10 @@ class Upstreams:
     """The table of mirrors, in order: the first that fits decides."""
 
     mirrors: tuple[Mirror, ...]
+    _known: dict[tuple[str, str], Upstream | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Answers that were given: a company uses some hundreds of repositories, over and over."""
 
     @classmethod
     def default(cls) -> Self:
@@ -138,9 +146,9 @@ class Upstreams:
         try:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+            raise UsageError(f"{path}: cannot be read: {error.strerror}; {_ASKED}") from error
         except UnicodeDecodeError as error:
-            raise UsageError(f"{path}: is not UTF-8 text, as TOML must be") from error
+            raise UsageError(f"{path}: is not UTF-8 text; {_ASKED}") from error
         except tomllib.TOMLDecodeError as error:
             raise UsageError(f"{path}: is not TOML: {error}") from error
         unknown = sorted(document.keys() - {"mirror"})
@@ -162,11 +170,13 @@ class Upstreams:
         """
         if ref.registry == DOCKER_HUB:
             return None
-        for mirror in self.mirrors:
-            upstream = mirror.resolve(ref)
-            if upstream is not None:
-                return upstream
-        return None
+        name = ref.registry, ref.repository
+        if name not in self._known:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            found = (mirror.resolve(ref) for mirror in self.mirrors)
+            self._known[name] = next((each for each in found if each is not None), None)
+        return self._known[name]
 
 
 @cache

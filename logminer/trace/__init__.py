@@ -5,6 +5,7 @@
 * `window`: the bytes that are held
 * `framing`: stream, time, drawing and dress around that place
 * `lines`: the lines that matter, put together again
+* `reading`: which rule reads such a line, remembered for lines that recur
 * `extract`: who speaks, and is it believed
 * `runner`: what the runner's lines mean
 * `script`: what the tools in a script say

@@ -29,7 +29,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from logminer.model import TraceSummary
 from logminer.reference import Upstreams
@@ -37,6 +38,7 @@ from logminer.trace import framing
 from logminer.trace.fold import Evidence, Row, Rows, text
 from logminer.trace.framing import RUNNER_STREAM, SERVICE_STREAM
 from logminer.trace.lines import Line, Lines
+from logminer.trace.reading import Reading, read
 from logminer.trace.rules import RULES, Dress, Rule, Speaker
 from logminer.trace.runner import STRENGTHENING, RunnerLines
 from logminer.trace.scanner import SHARING
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
 
     from logminer.model import ImageUse
 
-VERSION: Final = "1"
+VERSION: Final = "2"
 """Rises with every change that can make a row differ; stands in each row as `extractor_version`."""
 
 _HEAD_LINES: Final = 10
@@ -59,8 +61,11 @@ _HEAD_LINES: Final = 10
 _LIMIT_SIZE: Final = 256
 """Bytes from the notice of the limit to the end: both its sentences and their colours."""
 
-_HEARD: Final = frozenset({Verdict.RUNNER, Verdict.SCRIPT})
+# Up to Python 3.11 a look at a member costs as much as a call, and these are asked of each line.
+_ANYONES, _RUNNERS, _SCRIPTS = Speaker.ANYONE, Speaker.RUNNER, Speaker.SCRIPT
+_OF_RUNNER, _OF_SCRIPT = Verdict.RUNNER, Verdict.SCRIPT
 
+_BUILT_IN: Final = Upstreams.default()
 _KUBERNETES: Final = "kubernetes"
 _EXECUTORS: Final = frozenset(
     {
@@ -80,15 +85,29 @@ _EXECUTORS: Final = frozenset(
     }
 )
 """Every executor that GitLab ships or shipped; another name is a fork's."""
-_SPENT: Final = frozenset(
-    sharing
-    for sharing in SHARING
-    if all(
-        RULES[index].speaker is Speaker.RUNNER and RULES[index].name not in STRENGTHENING
-        for index in sharing
+_BEFORE: Final = frozenset({"runner.executor", "runner.ran", "runner.script"})
+"""Rules of the preamble: behind the border they say nothing new."""
+_SPENT: Final = {
+    stamped: frozenset(
+        sharing
+        for sharing in SHARING
+        if all(
+            RULES[index].name in _BEFORE
+            or (
+                not stamped
+                and RULES[index].speaker is Speaker.RUNNER
+                and RULES[index].name not in STRENGTHENING
+            )
+            for index in sharing
+        )
     )
-)
-"""Rules that say nothing new behind the border where the log has no timestamps."""
+    for stamped in (False, True)
+}
+"""What says nothing new behind the border, in logs with timestamps and without."""
+
+_USING: Final = SHARING[next(n for n, rule in enumerate(RULES) if rule.name == "docker.using_for")]
+_SPENT_ALL: Final = _SPENT[False] | {_USING}
+"""The same where every image of the runner's is known to have been there."""
 
 _EXECUTOR_OF: Final = {"docker.job": "docker", "kubernetes.job": _KUBERNETES}
 """Up to 12.8 no title names the executor; these lines do."""
@@ -100,27 +119,6 @@ class Extraction:
 
     summary: TraceSummary
     uses: tuple[ImageUse, ...]
-
-
-class _Reading(NamedTuple):
-    """A line, and the rule that read it."""
-
-    rule: Rule
-    match: re.Match[bytes]
-    dress: Dress | None
-    """None where only the words count."""
-    line: Line
-
-    @property
-    def ends_in_image(self) -> bool:
-        """Whether what is taken for an image reaches to the line's end: a cut would not show."""
-        match = self.match
-        return "image" in match.re.groupindex and match.end("image") == len(match.string)
-
-    @property
-    def stream(self) -> bytes:
-        """The stream that the timestamps name; empty where a line has none."""
-        return self.line.drawing.stream or b""
 
 
 class Extractor:
@@ -137,7 +135,7 @@ class Extractor:
         `upstreams` are the proxies to see through, GitLab's own by default.
         `observe` is told of each line that a rule reads, in the order in which they are decided.
         """
-        self._upstreams = upstreams or Upstreams.default()
+        self._upstreams = upstreams or _BUILT_IN
         self._observe = observe
         self._lines = Lines()
         self._rows = Rows()
@@ -145,27 +143,25 @@ class Extractor:
         self._script = ScriptLines(self._rows)
 
         self._version: str | None = None
+        self._whole_seconds = True
+        """Whether only the seconds of the timestamps are right; so where the runner is unknown."""
         self._executor: str | None = None
+        self._families: frozenset[str] | None = None
+        """Whose wordings the executor prints; None where it is unknown: any then."""
         self._dressed = False
         """Whether the header wore the logger's dress: then everything of the runner's must."""
         self._header_seen = False
         self._ran = False
         """Whether the border to the script is crossed."""
+        self._spent: frozenset[tuple[int, ...]] = frozenset()
+        """Rules whose lines need not be read any more."""
         self._excerpt_line: int | None = None
         """In a log without its head: the line up to which the runner's block in the script
         section reaches."""
         self._limit: tuple[int, int] | None = None
         """Line and offset of the last notice that the log exceeded its limit."""
-        self._held: tuple[_Reading, Evidence] | None = None
+        self._held: tuple[Reading, Line, Evidence] | None = None
         """A reading that reaches to the end of its line: not believed if the log is cut there."""
-        self._frame = {
-            "runner.header": self._take_header,
-            "runner.section": self._enter,
-            "runner.executor": self._take_executor,
-            "runner.ran": self._take_start,
-            "runner.script": self._begin_script,
-            "runner.limit": self._reach_limit,
-        }
 
     @property
     def prepared(self) -> bool:
@@ -186,8 +182,8 @@ class Extractor:
         window = self._lines.window
         truncated = self._limit is not None and window.size - self._limit[1] <= _LIMIT_SIZE
         held = self._held
-        if truncated and self._limit and held and held[1].line == self._limit[0] - 1:
-            self._report(held[0], Verdict.CUT, None)
+        if truncated and self._limit and held and held[2].line == self._limit[0] - 1:
+            self._report(held[0], held[1], Verdict.CUT, evidence=held[2])
         else:
             self._release()
         self._runner.settle()
@@ -208,71 +204,55 @@ class Extractor:
 
     def _read(self, line: Line) -> None:
         """Let the first rule that reads the line have it."""
-        self._look_for_border()
-        if self._is_deaf and line.rules in _SPENT:
-            return
-        bare = dressed = dress = None
-        for index in line.rules:
-            rule = RULES[index]
-            if rule.speaker is Speaker.RUNNER and self._dressed:
-                if dressed is None:
-                    dressed, dress = framing.undress(line.body)
-                match = rule.read.match(dressed)
-            else:
-                if bare is None:
-                    bare = framing.strip(line.body)
-                anywhere = rule.speaker is Speaker.SCRIPT
-                match = rule.read.search(bare) if anywhere else rule.read.match(bare)
-            if match is not None:
-                self._decide(_Reading(rule, match, dress, line))
+        if self._ran:
+            if line.rules in self._spent:
                 return
+        elif self._lines.sections.running:
+            self._begin_to_run()
+        reading = read(line.body, line.rules, dressed=self._dressed)
+        if reading is not None:
+            self._decide(reading, line)
 
     def _look_for_border(self) -> None:
         """Cross the border if a marker that was passed over has."""
-        if not self._ran:
-            self._lines.section()
-            if self._lines.sections.running:
-                self._begin_to_run()
+        if not self._ran and self._lines.sections.running:
+            self._begin_to_run()
 
     @property
-    def _is_deaf(self) -> bool:
+    def _behind_border(self) -> bool:
         """Whether most of the runner's wordings cannot matter any more: a script may forge them."""
-        return (
-            self._ran
-            and not self._lines.stamped
-            and self._excerpt_line is None
-            and self._observe is None
-        )
+        return self._ran and not self._lines.stamped and self._excerpt_line is None
 
-    def _decide(self, reading: _Reading) -> None:
+    def _decide(self, reading: Reading, line: Line) -> None:
         """Decide who speaks, and hand the line on if he may."""
-        held = self._held
-        if held is not None and not (
-            reading.rule.name == "runner.limit" and held[1].line == reading.line.number - 1
-        ):
+        rule = reading.rule
+        if self._held is not None and not self._ends_held(rule, line):
             self._release()
-        verdict = self._verdict(reading)
-        if verdict not in _HEARD:
-            self._report(reading, verdict, None)
-        elif reading.rule.speaker is Speaker.ANYONE:
-            self._report(reading, verdict, None)
-            self._frame[reading.rule.name](reading.match, reading.line)
+        verdict = self._verdict(reading, line)
+        if verdict is not _OF_RUNNER and verdict is not _OF_SCRIPT:
+            self._report(reading, line, verdict)
+        elif rule.speaker is _ANYONES:
+            self._report(reading, line, verdict)
+            self._frame[rule.name](self, reading.match, line)
         elif not reading.ends_in_image:
-            self._fold(reading, self._evidence(reading))
-        elif reading.line.cut:
-            self._report(reading, Verdict.CUT, None)
+            self._fold(reading, line)
+        elif line.cut:
+            self._report(reading, line, Verdict.CUT)
         else:
-            self._held = reading, self._evidence(reading)
+            self._held = reading, line, self._evidence(rule, line)
 
-    def _evidence(self, reading: _Reading) -> Evidence:
+    def _evidence(self, rule: Rule, line: Line) -> Evidence:
         """Say where a line stands, for the row that it may decide."""
-        line = reading.line
-        return Evidence(
-            rule=reading.rule.name,
-            section=self._lines.section(),
-            line=line.number,
-            offset=line.offset,
-            seen_at=self._seen_at(line),
+        section = self._lines.section()
+        number, offset = self._lines.place(line)
+        return Evidence(rule.name, section, number, offset, self._seen_at(line))
+
+    def _ends_held(self, rule: Rule, line: Line) -> bool:
+        """Whether this is the notice of the limit, right behind the line that is held back."""
+        return (
+            self._held is not None
+            and rule.name == "runner.limit"
+            and self._held[2].line == self._lines.place(line)[0] - 1
         )
 
     def _release(self) -> None:
@@ -281,35 +261,48 @@ class Extractor:
             held, self._held = self._held, None
             self._fold(*held)
 
-    def _fold(self, reading: _Reading, evidence: Evidence) -> None:
-        """Fold a line that is believed."""
+    def _fold(self, reading: Reading, line: Line, evidence: Evidence | None = None) -> None:
+        """Fold a line that is believed; the evidence of one that was held back is known."""
         rule, match = reading.rule, reading.match
-        if rule.speaker is Speaker.SCRIPT:
-            verdict = Verdict.SCRIPT
-            row = self._script.handlers[rule.name](match, evidence)
-        elif self._ran and not self._lines.stamped and self._excerpt_line is None:
+        if rule.speaker is _RUNNERS and self._behind_border:
             verdict = Verdict.AFTER_BORDER
-            row = self._runner.strengthen(rule.name, match, evidence)
+            row, outcome = self._runner.strengthen(rule.name, match)
+            if row is not None and outcome is not None:
+                row.reach(outcome, self._evidence(rule, line))
+            if self._spent:
+                self._listen()
         else:
-            verdict = Verdict.RUNNER
-            if self._executor is None and rule.name in _EXECUTOR_OF:
-                self._executor = _EXECUTOR_OF[rule.name]
-            self._runner.kubernetes = self._executor == _KUBERNETES
-            row = self._runner.handlers[rule.name](match, evidence)
-        self._report(reading, verdict, row)
+            evidence = evidence or self._evidence(rule, line)
+            if rule.speaker is _SCRIPTS:
+                verdict = _OF_SCRIPT
+                row = self._script.handlers[rule.name](self._script, match, evidence)
+            else:
+                verdict = _OF_RUNNER
+                if self._executor is None and rule.name in _EXECUTOR_OF:
+                    self._know_executor(_EXECUTOR_OF[rule.name])
+                row = self._runner.handlers[rule.name](self._runner, match, evidence)
+        if self._observe is not None:
+            self._report(reading, line, verdict, row, evidence)
 
-    def _report(self, reading: _Reading, verdict: Verdict, row: Row | None) -> None:
+    def _report(
+        self,
+        reading: Reading,
+        line: Line,
+        verdict: Verdict,
+        row: Row | None = None,
+        evidence: Evidence | None = None,
+    ) -> None:
         """Tell the observer, if there is one."""
         if self._observe is None:
             return
-        line = reading.line
+        evidence = evidence or self._evidence(reading.rule, line)
         self._observe(
             Sighting(
-                line=line.number,
-                offset=line.offset,
+                line=evidence.line,
+                offset=evidence.offset,
                 section=self._lines.section(),
-                stream=text(reading.stream) or None,
-                rule=reading.rule.name,
+                stream=text(line.stream) or None,
+                rule=evidence.rule,
                 text=text(framing.plain(line.body))[:MAX_TEXT],
                 verdict=verdict,
                 ordinal=self._rows.ordinal(row) if row else None,
@@ -320,94 +313,107 @@ class Extractor:
 
     # -- who speaks ------------------------------------------------------------------------------
 
-    def _verdict(self, reading: _Reading) -> Verdict:
+    def _verdict(self, reading: Reading, line: Line) -> Verdict:
         """Decide who printed a line."""
-        if reading.rule.speaker is Speaker.SCRIPT:
-            return self._verdict_on_script(reading)
-        if not self._ran and not self._lines.may_speak(reading.line.drawing):
+        rule = reading.rule
+        if rule.speaker is _SCRIPTS:
+            return self._verdict_on_script(reading, line)
+        if not self._ran and line.begin != line.line and not self._lines.may_speak(line):
             return Verdict.NOT_ALONE
-        if reading.rule.speaker is Speaker.ANYONE:
-            return self._verdict_on_frame(reading)
-        return self._verdict_on_runner(reading)
+        if rule.speaker is _ANYONES:
+            return self._verdict_on_frame(rule, line)
+        return self._verdict_on_runner(reading, line)
 
-    def _verdict_on_frame(self, reading: _Reading) -> Verdict:
+    def _verdict_on_frame(self, rule: Rule, line: Line) -> Verdict:
         """Decide whether a marker, a title or a border is one.
 
         The notice of the limit is printed past the logger; "Running on" by a script of the runner's
         own, in the job's container.
         """
-        name, stream = reading.rule.name, reading.stream
         if not self._lines.stamped:
-            return Verdict.RUNNER
-        if name == "runner.limit":
+            return _OF_RUNNER
+        stream = line.stream
+        if rule.name == "runner.limit":
             believed = not stream
-        elif name == "runner.ran":
+        elif rule.name == "runner.ran":
             believed = not stream.startswith(SERVICE_STREAM)
         else:
             believed = stream.startswith(RUNNER_STREAM)
-        return Verdict.RUNNER if believed else Verdict.WRONG_STREAM
+        return _OF_RUNNER if believed else Verdict.WRONG_STREAM
 
-    def _verdict_on_runner(self, reading: _Reading) -> Verdict:
+    def _verdict_on_runner(self, reading: Reading, line: Line) -> Verdict:
         """Decide whether the runner printed a line, and has an executor that says such things."""
-        if not self._has_executor_for(reading.rule):
+        if self._families is not None and reading.rule.who not in self._families:
             return Verdict.WRONG_EXECUTOR
         if self._lines.stamped:
-            runners = reading.stream.startswith(RUNNER_STREAM)
-            return Verdict.RUNNER if runners else Verdict.WRONG_STREAM
+            runners = line.stream.startswith(RUNNER_STREAM)
+            return _OF_RUNNER if runners else Verdict.WRONG_STREAM
         if self._dressed and reading.dress is not reading.rule.dress:
             return Verdict.NOT_DRESSED
         if self._excerpt_line is not None:
             # Nothing but the runner's own block, line after line, follows the title of the script.
-            if reading.line.number > self._excerpt_line + 1:
+            number = self._lines.place(line)[0]
+            if number > self._excerpt_line + 1:
                 self._excerpt_line = None
                 return Verdict.AFTER_BORDER
-            self._excerpt_line = reading.line.number
-        return Verdict.RUNNER
+            self._excerpt_line = number
+        return _OF_RUNNER
 
-    def _has_executor_for(self, rule: Rule) -> bool:
-        """Whether the job's executor prints this rule's lines; any may where none is known."""
-        executor = self._executor
-        if executor is None:
-            return True
-        if rule.name.startswith("kubernetes."):
-            return executor == _KUBERNETES
-        if rule.name.startswith("docker."):
-            return executor.startswith("docker")
-        return executor == _KUBERNETES or executor.startswith("docker")
-
-    def _verdict_on_script(self, reading: _Reading) -> Verdict:
+    def _verdict_on_script(self, reading: Reading, line: Line) -> Verdict:
         """Decide whether the job's script printed a line: not the runner, not a service."""
         if self._lines.stamped:
-            others = (RUNNER_STREAM, SERVICE_STREAM)
-            return Verdict.WRONG_STREAM if reading.stream.startswith(others) else Verdict.SCRIPT
+            others = line.stream.startswith((RUNNER_STREAM, SERVICE_STREAM))
+            return Verdict.WRONG_STREAM if others else _OF_SCRIPT
         if self._dressed and not self._ran:
             return Verdict.BEFORE_BORDER
         service = reading.match.string.startswith(b"[service:")
-        return Verdict.SERVICE if service else Verdict.SCRIPT
+        return Verdict.SERVICE if service else _OF_SCRIPT
 
     # -- frame: header, sections, borders --------------------------------------------------------
 
     def _take_header(self, match: re.Match[bytes], line: Line) -> None:
         """Take the first header near the top; any other is a nested runner's."""
-        if not self._header_seen and line.number <= _HEAD_LINES:
+        if not self._header_seen and self._lines.place(line)[0] <= _HEAD_LINES:
             self._header_seen = True
             self._version = text(match["version"])
+            self._whole_seconds = _pads_wrongly(self._version)
             dress = framing.undress(line.body)[1]
             self._dressed = not self._lines.stamped and dress is Dress.PRINT
             self._lines.exact = self._dressed
-            # It is known now how the runner prints; an observer is shown every marker.
+            # It is known now how the runner prints; an observer is shown its markers.
             self._lines.passing = self._observe is None
 
     def _take_executor(self, match: re.Match[bytes], _line: Line) -> None:
         """Take the executor's name from its title or from its own first line."""
         if self._executor is None and not self._ran:
-            self._executor = text(match["title"] or match["instance"] or match["plain"].lower())
+            title = match["title"] or match["instance"] or match["plain"].lower()
+            self._know_executor(text(title))
+
+    def _know_executor(self, executor: str) -> None:
+        """Take the executor: it tells which wordings are the runner's."""
+        self._executor = executor
+        self._runner.kubernetes = executor == _KUBERNETES
+        if executor.startswith("docker"):
+            self._families = frozenset({"runner", "docker"})
+        elif executor == _KUBERNETES:
+            self._families = frozenset({"runner", "kubernetes"})
+        else:
+            self._families = frozenset()
 
     def _begin_to_run(self) -> None:
         """Cross the border: from here on the job's script may print whatever it likes."""
         if not self._ran:
+            self._lines.section()  # before, while markers are still held to the runner's ways
             self._ran = self._lines.sections.running = True
             self._runner.ran()
+            if self._excerpt_line is None and self._observe is None:
+                self._listen()
+
+    def _listen(self) -> None:
+        """Choose what need not be read any more."""
+        stamped = self._lines.stamped
+        heard = stamped or self._runner.may_strengthen
+        self._spent = _SPENT[stamped] if heard else _SPENT_ALL
 
     def _take_start(self, _match: re.Match[bytes], _line: Line) -> None:
         """Cross the border at "Running on": the job's containers say so themselves."""
@@ -416,7 +422,7 @@ class Extractor:
     def _begin_script(self, _match: re.Match[bytes], line: Line) -> None:
         """Cross the border at the title of the script."""
         if not self._header_seen and not self._ran:
-            self._excerpt_line = line.number
+            self._excerpt_line = self._lines.place(line)[0]
         self._begin_to_run()
 
     def _enter(self, match: re.Match[bytes], _line: Line) -> None:
@@ -428,16 +434,27 @@ class Extractor:
 
     def _reach_limit(self, _match: re.Match[bytes], line: Line) -> None:
         """Remember the notice: only if nothing follows was the log really cut."""
-        self._limit = (line.number, line.offset)
+        self._limit = self._lines.place(line)
 
     def _seen_at(self, line: Line) -> dt.datetime | None:
         """Return when the line was printed; without timestamps, when its section began or ended."""
-        stamp = line.drawing.stamp
+        stamp = line.stamp
         if stamp is None:
             return self._lines.sections.time
-        return framing.stamped_at(stamp, whole_seconds=_pads_wrongly(self._version))
+        return framing.stamped_at(stamp, whole_seconds=self._whole_seconds)
+
+    _frame: ClassVar[dict[str, Callable[[Extractor, re.Match[bytes], Line], None]]] = {
+        "runner.header": _take_header,
+        "runner.section": _enter,
+        "runner.executor": _take_executor,
+        "runner.ran": _take_start,
+        "runner.script": _begin_script,
+        "runner.limit": _reach_limit,
+    }
+    """Each takes the line of one rule that is about no image."""
 
 
+@lru_cache
 def _pads_wrongly(version: str | None) -> bool:
     """Whether this runner prints damaged microseconds: 16.11 to 18.3."""
     numbers = re.match(r"(\d+)\.(\d+)", version or "")

@@ -6,17 +6,21 @@ The texts are those of moby, containerd, the registries and Go's network stack (
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from logminer.model import ErrorKind
 
 MAX_MESSAGE = 500
 """Characters of an error message that are kept: enough for every one in the grammar."""
 
+_REMEMBERED = 128
+"""Errors whose answers are remembered: one image fails in many jobs."""
+
 _MAX_SEARCHED = 4096
 """Bytes of an error text in which an image's name is looked for."""
 
 _KINDS: tuple[tuple[ErrorKind, re.Pattern[bytes]], ...] = tuple(
-    (kind, re.compile(pattern, re.IGNORECASE))
+    (kind, re.compile(pattern))
     for kind, pattern in (
         (
             ErrorKind.RATE_LIMITED,
@@ -36,7 +40,7 @@ _KINDS: tuple[tuple[ErrorKind, re.Pattern[bytes]], ...] = tuple(
             ErrorKind.NETWORK,
             (
                 rb"dial tcp|no such host|connection re(?:fused|set)|i/o timeout|client\.timeout"
-                rb"|\bEOF\b|handshake timeout|deadline exceeded|network is unreachable"
+                rb"|\beof\b|handshake timeout|deadline exceeded|network is unreachable"
             ),
         ),
         (ErrorKind.TLS, rb"x509|\btls:|http response to https client"),
@@ -80,14 +84,17 @@ _SECRETS = re.compile(
 )
 
 
+@lru_cache(_REMEMBERED)
 def kind_of(error: bytes) -> ErrorKind:
     """Say why the image could not be obtained: the first kind whose words stand in the text."""
+    error = error.lower()
     for kind, pattern in _KINDS:
         if pattern.search(error):
             return kind
     return ErrorKind.OTHER
 
 
+@lru_cache(_REMEMBERED)
 def message_of(error: bytes) -> str:
     """Return the text for the store: one line without source positions and secrets, bounded."""
     text = _SECRETS.sub(_mask, _HELP.sub(b"", _PLACE.sub(b"", error)))
@@ -96,7 +103,7 @@ def message_of(error: bytes) -> str:
 
 def image_in(error: bytes) -> bytes | None:
     """Return the image that the text names; from the request's URL where it stands nowhere else."""
-    error = error[:_MAX_SEARCHED]
+    error = _searched(error)
     for pattern in _NAMED:
         match = pattern.search(error)
         if match:
@@ -104,9 +111,22 @@ def image_in(error: bytes) -> bytes | None:
     return image_in_url(error)
 
 
+def ends_in_image(error: bytes) -> bool:
+    """Whether a name that the text gives an image reaches to its end: a cut would not show."""
+    found = [pattern.search(error) for pattern in (*_NAMED, _URL)]
+    return any(match is not None and match.end() == len(error) for match in found)
+
+
+def _searched(error: bytes) -> bytes:
+    """Return as much of a text as is searched for a name, none of which is cut."""
+    if len(error) <= _MAX_SEARCHED:
+        return error
+    return error[:_MAX_SEARCHED].rpartition(b" ")[0]
+
+
 def image_in_url(error: bytes) -> bytes | None:
     """Return the image that a request's URL names (`…/v2/REPOSITORY/manifests/TAG`)."""
-    match = _URL.search(error[:_MAX_SEARCHED])
+    match = _URL.search(_searched(error))
     if match is None:
         return None
     host, tag = match["host"].rpartition(b"@")[2], match["tag"].rstrip(b":.,")

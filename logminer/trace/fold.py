@@ -5,8 +5,8 @@ The rows of one trace, and nothing else: which line means what stands in `runner
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from logminer.model import ImageUse, Origin, Outcome, Role
 from logminer.reference import ImageReference, image_id, parse
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAX_IMAGE = 1024
 """Characters of an image as written that are kept: a reference has 255, a tag 128, a digest 71."""
 
+_REMEMBERED: Final = 1024
+"""Images whose identity is remembered: a company uses some hundreds, over and over."""
+
 MAX_ROWS = 10_000
 """Rows of one trace.
 
@@ -29,8 +32,7 @@ The busiest real job of the labelled logs has 6; a hostile one must not fill mem
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """Where a line stands, and which rule read it."""
 
     rule: str
@@ -55,6 +57,7 @@ class Row:
         "evidence",
         "id",
         "image",
+        "key",
         "number",
         "origin",
         "outcome",
@@ -92,13 +95,10 @@ class Row:
         """Take this text as what was written; a digest in it counts if the log shows no other."""
         self.image = image
         self.reference: ImageReference | None = parse(image)
+        self.key = _key(self.role, image)
+        """What makes it the same row."""
         self.id = self.id or image_id(image)
         self.digest = self.digest or (self.reference.digest if self.reference else None)
-
-    @property
-    def key(self) -> tuple[Role, str]:
-        """What makes it the same row."""
-        return self.role, _identity(self.image, self.reference)
 
     def reach(self, outcome: Outcome, evidence: Evidence) -> None:
         """Take a stronger outcome, and the line that shows it as evidence."""
@@ -154,7 +154,7 @@ class Rows:
 
     def __init__(self) -> None:
         """Start without any."""
-        self._rows: dict[tuple[Role, str], Row] = {}
+        self._rows: dict[str, Row] = {}
         self._made = 0
 
     def __iter__(self) -> Iterator[Row]:
@@ -208,13 +208,15 @@ class Rows:
         return tuple(_use(n, row, upstreams) for n, row in enumerate(self, start=1))
 
 
-def _key(role: Role, image: str) -> tuple[Role, str]:
+def _key(role: Role, image: str) -> str:
     """Return what makes it the same row: the role, and the canonical reference or else the text."""
-    return role, _identity(image, parse(image))
+    return role + " " + _identity(image)
 
 
-def _identity(image: str, reference: ImageReference | None) -> str:
+@lru_cache(_REMEMBERED)
+def _identity(image: str) -> str:
     """Return what two spellings of one image have in common."""
+    reference = parse(image)
     return reference.reference if reference else image
 
 
@@ -223,7 +225,8 @@ def text(raw: bytes, most: int | None = None) -> str:
 
     The runner writes U+FFFD for what is no UTF-8, so do we.
     """
-    return raw.decode("utf-8", "replace")[:most]
+    decoded = raw.decode("utf-8", "replace")
+    return decoded if most is None else decoded[:most]
 
 
 def _use(ordinal: int, row: Row, upstreams: Upstreams) -> ImageUse:

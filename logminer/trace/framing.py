@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from logminer.trace.rules import Dress
 
@@ -45,6 +45,8 @@ STAMP = re.compile(
 """The prefix of common/buildlogger/internal/timestamper: 1-7 time, 8 stream and kind, 9 more."""
 
 _STAMP_SHAPE = b"YYYY-MM-DDTHH:MM:SS.uuuuuuZ ssO+"
+_SECONDS = _STAMP_SHAPE.index(b".")
+_MICROSECONDS = _STAMP_SHAPE.index(b"Z")
 _COMPLETE = (b"\r\n", b"\r\x1b[0K\n")
 """How a line ends whose last drawing is complete."""
 
@@ -99,6 +101,22 @@ class Drawing(NamedTuple):
     """Whether the prefix says that this continues the line before, and the drawing begins there."""
 
 
+class Placed(Protocol):
+    """Where a drawing stands on its line."""
+
+    @property
+    def begin(self) -> int:
+        """First byte of the drawing, or of the stream prefix before it."""
+
+    @property
+    def line(self) -> int:
+        """First byte of the physical line."""
+
+    @property
+    def stamp(self) -> re.Match[bytes] | None:
+        """The prefix of the physical line."""
+
+
 class Resumed(NamedTuple):
     """A physical line whose beginning is gone, because its first drawings are read already."""
 
@@ -131,7 +149,7 @@ def strip(drawing: bytes) -> bytes:
     return text[: _before(_BARE_RESET, text)]
 
 
-def begins_line(data: bytes, drawing: Drawing) -> bool:
+def begins_line(data: bytes, drawing: Placed) -> bool:
     """Whether nothing but section markers stands before the drawing on its physical line.
 
     The runner ends each of its sentences with LF. What a CR brings to the front of a line is
@@ -170,11 +188,9 @@ def stamped_at(stamp: re.Match[bytes], *, whole_seconds: bool) -> dt.datetime | 
     Runners from 16.11 to 18.3 pad the microseconds on the wrong side (eabd96f69): for them only the
     seconds are believed.
     """
-    year, month, day, hour, minute, second, micro = (int(stamp[group]) for group in range(1, 8))
+    digits = _SECONDS if whole_seconds else _MICROSECONDS
     try:
-        return dt.datetime(
-            year, month, day, hour, minute, second, 0 if whole_seconds else micro, tzinfo=dt.UTC
-        )
+        return dt.datetime.fromisoformat(stamp[0][:digits].decode() + "+00:00")
     except ValueError:
         return None
 
@@ -203,8 +219,13 @@ def drawing_at(  # noqa: PLR0913 -- a position, its buffer, and the two things a
     line, if not of a new one.
     """
     last = data.rfind(b"\n", begin, position)
-    stop = end_of(data, position, end)
-    continued = False
+    stop = data.find(b"\n", position, end)
+    if stop < 0:
+        stop = end
+    bar = data.find(b"\r", position, stop)
+    if bar >= 0:
+        stop = bar
+    stream, continued = None, False
     if last < 0 and resumed is not None:
         first = start = data.rfind(b"\r", begin, position) + 1 or begin
         line, stamp = resumed
@@ -215,16 +236,10 @@ def drawing_at(  # noqa: PLR0913 -- a position, its buffer, and the two things a
         if stamp is not None and start == line:
             start = stamp.end()
             continued = stamp[9] == b"+"
-    return Drawing(
-        begin=first,
-        start=start,
-        end=min(stop, first + MAX_DRAWING),
-        stop=stop,
-        line=line,
-        stream=stamp[8] if stamp else None,
-        stamp=stamp,
-        continued=continued,
-    )
+    if stamp is not None:
+        stream = stamp[8]
+    end = min(stop, first + MAX_DRAWING)
+    return Drawing(first, start, end, stop, line, stream, stamp, continued)
 
 
 def starts_afresh(data: bytes, position: int, *, at_start: bool) -> bool:

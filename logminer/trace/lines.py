@@ -9,37 +9,59 @@ bytes. What is decided depends on the trace alone, never on where its chunks end
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from logminer.trace import framing
-from logminer.trace.framing import RUNNER_STREAM, Drawing, Resumed
+from logminer.trace.framing import MAX_DRAWING, RUNNER_STREAM, Drawing, Resumed
 from logminer.trace.rules import RULES
 from logminer.trace.scanner import CONTINUATION, SECTION, SHARING, scanner
-from logminer.trace.sections import RUNNERS_NAME, Marker, Sections, marker_of
+from logminer.trace.sections import FOUND_RUNNING, Marker, Sections, marker_of
 from logminer.trace.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterator
 
-_PIECE: Final = 256 * 1024
+_PIECE: Final = 512 * 1024
 """Bytes that are scanned at once, however large a chunk is: bounds the list of hits."""
+_MARKER: Final = re.compile(rb"(?:\x1b\[0K)*" + RULES[SECTION].read.pattern)
+"""A section marker as the runner prints it: what a copy did to others is taken off first."""
+_REMEMBERED: Final = 1024
+"""Sets of rules that were found on one line; a few dozen occur."""
 
 
 class Line(NamedTuple):
-    """A line that at least one rule may be able to read."""
+    """A line that at least one rule may be able to read; valid until the next one is asked for."""
 
     body: bytes
     """The drawing, without stream prefix, put together and cut at `MAX_DRAWING`."""
-    drawing: Drawing
-    """Where it stands, valid until the next line is asked for; of a broken line, the first part."""
     rules: tuple[int, ...]
     """Indexes of the rules that may read it, in their order."""
-    number: int
-    """The physical line, from 1."""
-    offset: int
-    """Where in the trace the physical line begins."""
+    begin: int
+    """Where it begins in what is held; a broken line, its first part."""
+    line: int
+    """Where its physical line begins; may lie in front of what is held."""
+    stamp: re.Match[bytes] | None
+    """Its timestamp; None in a log without."""
     cut: bool
     """Whether more stood there than is looked at."""
+
+    @property
+    def stream(self) -> bytes:
+        """The stream that its timestamp names; empty where it has none."""
+        return self.stamp[8] if self.stamp else b""
+
+
+class _Region(NamedTuple):
+    """A stretch of whole drawings, as positions in a buffer."""
+
+    data: bytes
+    begin: int
+    end: int
+    resumed: Resumed | None
+    """The physical line that it begins in the middle of, if any."""
 
 
 class Lines:
@@ -59,147 +81,164 @@ class Lines:
         """Whether section markers are passed over until `section` is asked for."""
         self.exact = False
         """Whether the runner begins its lines: not so in a log whose dress was lost in a copy."""
+        self._region = _Region(b"", 0, 0, None)
+        """What is being read; kept until more comes, for the markers that were passed over."""
         self._passed: list[int] = []
-        """Positions of the markers that were passed over."""
-        self._end = 0
-        """Where what is being read ends."""
+        """Positions of these markers in it."""
         self._read_up_to: dict[bytes | None, int] = {}
         """For each stream, the offset of the last physical line that was read: what still
         continues it lies beyond the bounds and is left alone."""
 
     def feed(self, chunk: bytes) -> Iterator[Line]:
         """Read on."""
-        for begin in range(0, len(chunk), _PIECE):
-            self.window.push(chunk[begin : begin + _PIECE])
-            yield from self._read(final=False)
+        pieces = (chunk[begin : begin + _PIECE] for begin in range(0, len(chunk), _PIECE))
+        return chain.from_iterable(map(self._read, pieces))
 
     def finish(self) -> Iterator[Line]:
         """Read the last line, though no LF ends it."""
-        return self._read(final=True)
+        return self._read(b"", final=True)
+
+    def place(self, line: Line) -> tuple[int, int]:
+        """Return the number of the physical line, from 1, and where in the trace it begins."""
+        return self.window.line_number(line.line), self.window.base + line.line
 
     def section(self) -> str | None:
         """Return the runner's section that is open here."""
         if self._passed:
-            passed, self._passed = self._passed, []
-            markers: Iterable[Marker | None] = map(self._marker, reversed(passed))
-            if not self.sections.running:
-                # Forward: each may cross the border, and be believed less strictly behind it.
-                markers = reversed([self._follow(position) for position in passed])
-            self.sections.take_back(marker for marker in markers if marker is not None)
+            self.sections.take_back(map(self._marker, reversed(self._passed)))
+            self._passed.clear()
         return self.sections.open
 
-    def _follow(self, position: int) -> Marker | None:
-        """Read a marker before the border, and cross it there."""
-        marker = self._marker(position)
-        self.sections.running |= marker is not None and marker.begins_run
-        return marker
-
     def enter(self, marker: Marker) -> None:
-        """Take in a marker that was read as a line, behind those that were passed over."""
+        """Take in a marker, behind those that were passed over."""
         self.section()
         self.sections.take_back((marker,))
 
-    def may_speak(self, drawing: Drawing) -> bool:
+    def may_speak(self, drawing: Line | Drawing) -> bool:
         """Whether the runner may have printed this before the job's script could.
 
         A pasted log may have lost its line ends; in a real one the runner begins the line. Once a
         script has run, its unended line may stand before the next section's marker.
         """
         exact = self.exact or self.stamped
-        return not exact or framing.begins_line(self.window.data, drawing)
+        return not exact or framing.begins_line(self._region.data, drawing)
 
-    def _read(self, *, final: bool) -> Iterator[Line]:
-        """Read all whole drawings that are held."""
+    def _read(self, piece: bytes, *, final: bool = False) -> Iterator[Line]:
+        """Read all whole drawings that are held, this piece the last of them."""
         window = self.window
+        window.push(piece)
         end = window.region(final=final)
         begin = window.begin
         if end <= begin:
             return
-        self._end = end
-        data = window.data
-        hits = self._scanner.scan(memoryview(data)[begin:end])
-        done, stop, wanted = begin, end, 0
-        resumed = window.resumed
-        at = 0
-        while at < len(hits):
-            position, index = begin + hits[at][0], hits[at][1]
-            if index == SECTION and self.passing:
-                self._passed.append(position)
-                at += 1
-                continue
-            if index == CONTINUATION and framing.starts_afresh(
-                data, position, at_start=window.base == 0
-            ):
-                at += 1
-                continue
-            drawing = self._drawing(position, done, end, resumed)
-            done, resumed = drawing.stop, Resumed(drawing.line, drawing.stamp)
-            rules = set()
-            while at < len(hits) and begin + hits[at][0] <= drawing.stop:
-                if begin + hits[at][0] <= drawing.end:
-                    rules.add(hits[at][1])
-                at += 1
-            if drawing.stamp is None:
-                body = data[drawing.start : drawing.end]
-                line = self._line(body, drawing, rules, cut=drawing.end in window.cuts)
-            else:
-                line, wanted = self._stamped_line(drawing, rules, final=final)
-                if wanted:
-                    stop = drawing.begin
-                    break
-            if line is not None:
-                yield line
         self.section()
+        self._region = _Region(window.data, begin, end, window.resumed)
+        hits = self._scanner.scan(memoryview(window.data)[begin:end])
+        if hits and not self._decided:
+            first = framing.drawing_at(
+                window.data, begin + hits[0][0], begin, end, stamped=True, resumed=window.resumed
+            )
+            self._decided = True
+            self.stamped = first.stamp is not None
+        stop, wanted = end, 0
+        if self.stamped:
+            stop, wanted = yield from self._read_stamped(hits, final=final)
+        else:
+            yield from self._read_plain(hits)
         window.keep(stop, stamped=self.stamped or not self._decided, wanted=wanted)
 
-    def _drawing(self, position: int, begin: int, end: int, resumed: Resumed | None) -> Drawing:
-        """Find the drawing around a hit; the first one shows whether the log carries timestamps."""
-        drawing = framing.drawing_at(
-            self.window.data,
-            position,
-            begin,
-            end,
-            stamped=self.stamped or not self._decided,
-            resumed=resumed,
-        )
-        if not self._decided:
-            self._decided = True
-            self.stamped = drawing.stamp is not None
-        return drawing
+    def _read_plain(self, hits: list[tuple[int, int]]) -> Iterator[Line]:
+        """Read a region of a log without timestamps."""
+        data, begin, end, resumed = self._region
+        cuts = self.window.cuts
+        done = begin
+        at, count = 0, len(hits)
+        while at < count:
+            position, index = begin + hits[at][0], hits[at][1]
+            at += 1
+            if index == SECTION and self.passing:
+                self._pass(position)
+                continue
+            line = data.rfind(b"\n", done, position) + 1
+            stop = data.find(b"\n", position, end)
+            if 0 < line < stop <= line + MAX_DRAWING and data.find(b"\r", line, stop) < 0:
+                # Nearly every line: short, ended by LF, without CR.
+                first, last, done, resumed = line, stop, stop, None
+            else:
+                drawing = framing.drawing_at(
+                    data, position, done, end, stamped=False, resumed=resumed
+                )
+                first, last, done, line = drawing.start, drawing.end, drawing.stop, drawing.line
+                resumed = Resumed(line, None)
+            rules = SHARING[index] if position <= last else ()
+            if at < count and begin + hits[at][0] <= done:
+                at, rules = _gather(hits, at, rules, last - begin, done - begin)
+            if rules:
+                yield Line(data[first:last], rules, first, line, None, last in cuts)
+
+    def _read_stamped(
+        self, hits: list[tuple[int, int]], *, final: bool
+    ) -> Generator[Line, None, tuple[int, int]]:
+        """Read a region of a log with timestamps.
+
+        Returns up to where, and how many bytes must be seen before reading on makes sense.
+        """
+        data, begin, end, resumed = self._region
+        done = begin
+        at, count = 0, len(hits)
+        while at < count:
+            position, index = begin + hits[at][0], hits[at][1]
+            at += 1
+            if index == SECTION and self.passing:
+                self._pass(position)
+                continue
+            if index == CONTINUATION and framing.starts_afresh(
+                data, position, at_start=self.window.base == 0
+            ):
+                continue
+            drawing = framing.drawing_at(data, position, done, end, stamped=True, resumed=resumed)
+            done, resumed = drawing.stop, Resumed(drawing.line, drawing.stamp)
+            rules = SHARING[index] if position <= drawing.end else ()
+            at, rules = _gather(hits, at, rules, drawing.end - begin, done - begin)
+            line, wanted = self._stamped_line(drawing, rules, final=final)
+            if wanted:
+                return drawing.begin, wanted
+            if line is not None:
+                yield line
+        return end, 0
+
+    def _pass(self, position: int) -> None:
+        """Pass over a marker, but for one that may be the border to the script."""
+        if self.sections.running or not self._region.data.endswith(FOUND_RUNNING, 0, position):
+            self._passed.append(position)
+        else:
+            self._take_border(position)
+
+    def _take_border(self, position: int) -> None:
+        """Read the marker at a hit that may be the border to the script."""
+        marker = self._marker(position)
+        if marker is not None:
+            self.enter(marker)
+            self.sections.running = marker.begins_run
 
     def _marker(self, position: int) -> Marker | None:
         """Read the section marker at a hit; None if none of the runner's stands there."""
-        window = self.window
-        if not RUNNERS_NAME.match(window.data, position):
-            return None
-        drawing = framing.drawing_at(
-            window.data,
-            position,
-            window.begin,
-            self._end,
-            stamped=self.stamped,
-            resumed=window.resumed,
-        )
+        data, begin, end, resumed = self._region
+        stamped = self.stamped
+        drawing = framing.drawing_at(data, position, begin, end, stamped=stamped, resumed=resumed)
         stream = drawing.stream or b""
-        if position > drawing.end or (self.stamped and not stream.startswith(RUNNER_STREAM)):
+        if position > drawing.end or (stamped and not stream.startswith(RUNNER_STREAM)):
             return None
         if not self.sections.running and not self.may_speak(drawing):
             return None
-        match = RULES[SECTION].read.match(framing.strip(window.data[drawing.start : drawing.end]))
-        return marker_of(match, stamped=self.stamped) if match else None
-
-    def _line(self, body: bytes, drawing: Drawing, rules: set[int], *, cut: bool) -> Line | None:
-        """Put a line's facts together; None if no rule may read it."""
-        rules.discard(CONTINUATION)
-        if not rules:
-            return None
-        window = self.window
-        number = window.line_number(drawing.line)
-        may_read = SHARING[rules.pop()] if len(rules) == 1 else _all_sharing(rules)
-        return Line(body, drawing, may_read, number, window.base + drawing.line, cut)
+        match = _MARKER.match(data, drawing.start, drawing.end)
+        if match is None:
+            drawn = framing.strip(data[drawing.start : drawing.end])
+            match = RULES[SECTION].read.match(drawn)
+        return marker_of(match, stamped=stamped) if match else None
 
     def _stamped_line(
-        self, drawing: Drawing, rules: set[int], *, final: bool
+        self, drawing: Drawing, rules: tuple[int, ...], *, final: bool
     ) -> tuple[Line | None, int]:
         """Put a broken line together, at its first part that holds a hit.
 
@@ -221,7 +260,7 @@ class Lines:
                 parts.insert(0, head)
         size = sum(part.end - part.start for part in parts)
         limit = drawing.line + framing.REACH
-        while size <= framing.MAX_DRAWING:
+        while size <= MAX_DRAWING:
             tail, whole = framing.tail_of(data, parts[-1], limit, final=final)
             if not whole:
                 # Twice the reach: so that small chunks do not make the same bytes be read over.
@@ -235,14 +274,30 @@ class Lines:
             self._read_up_to[stream] = base + last.line
         cut = drawing.end in window.cuts
         if len(parts) == 1:
-            return self._line(data[drawing.start : drawing.end], drawing, rules, cut=cut), 0
-        cut = cut or size > framing.MAX_DRAWING or last.stop == limit
-        self.cut_chains += cut
-        body = b"".join(data[part.start : part.end] for part in parts)[: framing.MAX_DRAWING]
-        found = {index for _, index in self._scanner.scan(body)}
-        return self._line(body, parts[0], found, cut=cut), 0
+            body = data[drawing.start : drawing.end]
+        else:
+            cut = cut or size > MAX_DRAWING or last.stop == limit
+            self.cut_chains += cut
+            body = b"".join(data[part.start : part.end] for part in parts)[:MAX_DRAWING]
+            found = {rule for _, index in self._scanner.scan(body) for rule in SHARING[index]}
+            rules = tuple(sorted(found))
+        first = parts[0]
+        line = Line(body, rules, first.begin, first.line, first.stamp, cut) if rules else None
+        return line, 0
 
 
-def _all_sharing(rules: set[int]) -> tuple[int, ...]:
-    """Return every rule that is found by the expressions of these, in their order."""
-    return tuple(sorted({index for rule in rules for index in SHARING[rule]}))
+def _gather(
+    hits: list[tuple[int, int]], at: int, rules: tuple[int, ...], last: int, stop: int
+) -> tuple[int, tuple[int, ...]]:
+    """Add the rules of the hits up to `last`; return which hit is the first behind `stop`."""
+    while at < len(hits) and hits[at][0] <= stop:
+        if hits[at][0] <= last:
+            rules = _merged(rules, SHARING[hits[at][1]])
+        at += 1
+    return at, rules
+
+
+@lru_cache(_REMEMBERED)
+def _merged(some: tuple[int, ...], others: tuple[int, ...]) -> tuple[int, ...]:
+    """Return all of these rules, in their order."""
+    return tuple(sorted({*some, *others}))

@@ -3,8 +3,8 @@ r"""The grammar: every line that reveals an image, or decides what such a line m
 A rule says how to *find* a candidate line and how to *read* it.
 `find` is a Hyperscan expression: it runs over every byte of every trace, so it names the rarest
 literal of the line and says no more than is needed to keep prose out.
-It repeats nothing: with two expressions that share a prefix such as `#\d+ `, Hyperscan 5.4 was seen
-to lose matches.
+It repeats nothing, but for one that begins like no other: with two expressions that share a prefix
+such as `#\d+ `, Hyperscan 5.4 was seen to lose matches.
 `read` is a Python expression on the text of one line, after framing took away stream prefix,
 carriage returns and the runner's colours; it runs only where `find` hit, and it is the one that
 decides.
@@ -21,6 +21,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum
+
+from logminer.trace import sections
 
 
 class Dress(IntEnum):
@@ -57,6 +59,8 @@ class Rule:
 
     name: str
     """Stands in every row's evidence: `<who>.<what>`."""
+    who: str
+    """Which executor, tool or family of them says it."""
     speaker: Speaker
     dress: Dress
     """The exact dress of a runner's line; `NONE` for all others."""
@@ -78,6 +82,7 @@ def _rule(  # noqa: PLR0913 -- one argument for each column of the table
     """Write one line of the table."""
     return Rule(
         name=name,
+        who=name.partition(".")[0],
         speaker=speaker,
         dress=dress,
         find=find,
@@ -115,12 +120,13 @@ FRAME = (
     ),
     _rule(
         "runner.section",
-        rb"section_(?:start|end):[0-9]",
+        # With a time of this century and a name of the runner's: scripts print markers, too.
+        rb"section_(?:start|end):" + b"[0-9]" * 10 + b":(?:" + b"|".join(sections.FOUND) + b")",
         rb"section_(?P<edge>start|end):(?P<time>\d{1,10}):(?P<name>[A-Za-z0-9_.-]{1,64})"
         rb"(?:\[[^\]]{0,128}\])?$",
         b"section_start:1624482385:prepare_executor",
         b"section_end:1768988846:step_script",
-        b"section_start:1624482385:section_script_step_1[hide_duration=true,collapsed=true]",
+        b"section_start:1624482385:step_script[collapsed=true]",
         source="helpers/build_section.go, 10.1 and later",
         speaker=Speaker.ANYONE,
     ),
@@ -441,7 +447,7 @@ SCRIPT = (
     ),
     _rule(
         "compose.pulling",
-        rb"\)\.\.\.",
+        rb"Pulling [A-Za-z0-9._-]+ \(",
         rb"^Pulling \S+ \((?P<image>[^()\s]+)\)\.\.\.$",
         b"Pulling db (postgres:16)...",
         source="compose v1 compose/service.py",
@@ -506,6 +512,15 @@ SCRIPT = (
         b"#2 ERROR: pull access denied, repository does not exist",
         b"#5 sha256:" + b"ab" * 32 + b" 29.12MB / 29.12MB 1.3s done",
         source="buildkit util/progress/progressui/printer.go",
+    ),
+    _rule(
+        "buildkit.failed",
+        rb"failed to resolve source metadata for ",
+        rb"failed to resolve source metadata for (?P<image>\S+?): (?P<error>.*)$",
+        b"ERROR: failed to solve: nope:1: failed to resolve source metadata for"
+        b" docker.io/library/nope:1: pull access denied, repository does not exist",
+        source="buildkit client/llb/imagemetaresolver, buildctl and buildx: all that a quiet build"
+        " says of it",
     ),
     _rule(
         "buildkit.step",
@@ -614,12 +629,15 @@ SCRIPT = (
     _rule(
         "docker.error",
         rb"Error response from daemon: |pull access denied for |toomanyrequests: "
-        rb"|not found: manifest unknown|no matching manifest for ",
+        rb"|not found: manifest unknown|no matching manifest for "
+        rb'|Get "http|Head "http|Get http|Head http',
+        # A request's own words only where they begin the line: helm's charts fail with them, too.
         rb"(?P<error>(?:Error response from daemon: |pull access denied for |toomanyrequests: "
-        rb"|manifest for |no matching manifest for ).*)$",
+        rb'|manifest for |no matching manifest for |^(?:Get|Head) "?https?://[^\s"]+/manifests/).*)$',
         b"Error response from daemon: manifest for alpine:nope not found: manifest unknown",
         b"ERROR: pull access denied for nope, repository does not exist or may require 'docker"
         b" login'",
+        b'Get "https://registry.example.com/v2/team/app/manifests/1": unauthorized: no',
         source="moby daemon/internal/distribution/errors.go, docker/cli, compose",
     ),
 )

@@ -7,7 +7,7 @@ A line often names no image and speaks of the one in hand: a service until the n
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from logminer.model import Origin, Outcome, Role
 from logminer.reference import image_id
@@ -60,10 +60,7 @@ class RunnerLines:
     """Folds the runner's lines into rows."""
 
     def __init__(self, rows: Rows) -> None:
-        """Write into these rows.
-
-        Each of the `handlers` folds the line of one rule, and returns the row that it touched.
-        """
+        """Write into these rows."""
         self._rows = rows
         self._job: Row | None = None
         self._service: Row | None = None
@@ -72,6 +69,8 @@ class RunnerLines:
         """By the lossy text of "Starting service"."""
         self._helper: Row | None = None
         """The helper that was named last."""
+        self._helper_next = False
+        """Whether the lines that follow are that helper's, until it is used."""
         self._current: Row | None = None
         """The image in hand: what a line that names none speaks of."""
         self._local: tuple[str, Evidence] | None = None
@@ -86,29 +85,6 @@ class RunnerLines:
         """Kubernetes announces policies by container before it names their images."""
         self._repulled: Row | None = None
         """The row that a line of uncertain origin says is pulled again."""
-        self.handlers: dict[str, Callable[[Match, Evidence], Row | None]] = {
-            "docker.job": self._declare_job,
-            "docker.service": self._start_service,
-            "docker.services_up": self._services_up,
-            "runner.pull_policy": self._policy,
-            "docker.local": self._found_locally,
-            "docker.credentials": self._authenticate,
-            "docker.pulling": self._pull,
-            "docker.using_for": self._using,
-            "docker.using_id": self._using_with_id,
-            "docker.using_helper": self._using_bundled,
-            "docker.helper": self._name_helper,
-            "docker.local_instead": self._local_instead,
-            "runner.not_allowed": self._reject,
-            "runner.pull_failed": self._fail_attempt,
-            "runner.pull_retried": self._retry,
-            "runner.next_policy": self._next_policy,
-            "runner.failed": self._fail,
-            "kubernetes.job": self._declare_job,
-            "kubernetes.event": self._observe,
-            "kubernetes.warning": self._warn,
-            "kubernetes.waiting": self._wait,
-        }
         self.kubernetes = False
 
     def ran(self) -> None:
@@ -122,24 +98,35 @@ class RunnerLines:
         """Apply what was held back for a line that did not come; credentials are for one image."""
         self._credentials = None
         self._apply_local()
-        self._apply_events(None)
+        if self._events:
+            self._apply_events(None)
         self._apply_retry()
 
-    def strengthen(self, rule: str, match: Match, evidence: Evidence) -> Row | None:
+    @property
+    def may_strengthen(self) -> bool:
+        """Whether a line that says that an image is used can tell anything by itself."""
+        return self._repulled is not None or any(
+            row.outcome.strength < Outcome.PRESENT.strength
+            for row in self._rows
+            if row.origin is Origin.RUNNER
+        )
+
+    def strengthen(self, rule: str, match: Match) -> tuple[Row | None, Outcome | None]:
         """Let a line that a script may have forged raise the outcome of a row that exists; no more.
 
-        Where the image had vanished, the runner pulls it again in the script's section.
+        Returns the row, and the outcome if it is a stronger one. Where the image had vanished, the
+        runner pulls it again in the script's section.
         """
-        row = None
+        row = outcome = None
         if rule == "docker.pulling":
             row = self._repulled = self._known(match["image"])
         elif rule == "docker.using_for":
             row = self._known(match["image"])
             if row is not None:
-                pulled = row is self._repulled
-                row.reach(Outcome.PULLED if pulled else Outcome.PRESENT, evidence)
+                shown = Outcome.PULLED if row is self._repulled else Outcome.PRESENT
+                outcome = shown if shown.strength > row.outcome.strength else None
                 self._repulled = None
-        return row
+        return row, outcome
 
     # -- the image in hand ---------------------------------------------------------------------
 
@@ -147,6 +134,7 @@ class RunnerLines:
         """Take the job's image; the preparation may be a repeated one."""
         self.settle()
         self._service = None
+        self._helper_next = False
         self._job = self._current = self._get(Role.JOB, match["image"], evidence)
         return self._job
 
@@ -173,16 +161,14 @@ class RunnerLines:
         self._apply_local()
         self._credentials = None
         self._helper = self._current = self._get(Role.HELPER, match["image"], evidence)
+        self._helper_next = True
         return self._helper
 
     def _row_of(self, image: bytes, evidence: Evidence) -> Row:
         """Return the row that a line naming this image speaks of, by what is in hand."""
         name = text(image)
-        if image_id(name) or _HELPER_NAME in name:
+        if image_id(name) or self._is_helper(name):
             return self._get(Role.HELPER, image, evidence)
-        known = self._rows.find(Role.HELPER, name)
-        if known is not None and known is self._helper:
-            return known
         if self._service is not None:
             row = self._rows.rename(self._service, name)
             if row is not self._service:
@@ -194,6 +180,17 @@ class RunnerLines:
         # Before 15.11 a configured helper is pulled without being announced as one.
         role = Role.HELPER if self._job else Role.JOB
         return self._find(image) or self._get(role, image, evidence)
+
+    def _is_helper(self, name: str) -> bool:
+        """Whether a line naming this image speaks of the helper.
+
+        The executor's own sentence makes an image the job's, also one that is a helper's by its
+        name or by an announcement; then only what follows such an announcement is the helper's.
+        """
+        announced = self._helper is not None and self._rows.find(Role.HELPER, name) is self._helper
+        if self._job is not None and self._rows.find(Role.JOB, name) is self._job:
+            return announced and self._helper_next
+        return announced or _HELPER_NAME in name
 
     def _find(self, image: bytes) -> Row | None:
         """Return a row of this image in any role of the runner's."""
@@ -280,6 +277,7 @@ class RunnerLines:
 
     def _use(self, row: Row, id_: bytes, repo_digest: bytes | None, evidence: Evidence) -> Row:
         """Take it that the container is made from this image."""
+        self._helper_next = False
         self._apply_retry()
         self._current = row
         row.id = image_id(text(id_)) or row.id
@@ -514,6 +512,31 @@ class RunnerLines:
         row = self._known(image) or self._new_failing_row(image, evidence)
         row.fail(event.string[event.start() :], evidence, summary=True)
         return row
+
+    handlers: ClassVar[dict[str, Callable[[RunnerLines, Match, Evidence], Row | None]]] = {
+        "docker.job": _declare_job,
+        "docker.service": _start_service,
+        "docker.services_up": _services_up,
+        "runner.pull_policy": _policy,
+        "docker.local": _found_locally,
+        "docker.credentials": _authenticate,
+        "docker.pulling": _pull,
+        "docker.using_for": _using,
+        "docker.using_id": _using_with_id,
+        "docker.using_helper": _using_bundled,
+        "docker.helper": _name_helper,
+        "docker.local_instead": _local_instead,
+        "runner.not_allowed": _reject,
+        "runner.pull_failed": _fail_attempt,
+        "runner.pull_retried": _retry,
+        "runner.next_policy": _next_policy,
+        "runner.failed": _fail,
+        "kubernetes.job": _declare_job,
+        "kubernetes.event": _observe,
+        "kubernetes.warning": _warn,
+        "kubernetes.waiting": _wait,
+    }
+    """Each folds the line of one rule, and returns the row that it touched."""
 
 
 def _words(policies: bytes) -> str | None:

@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 CONTINUATION: Final = len(RULES)
 """What `scan` reports for a prefix that continues a line, beside the indexes of `RULES`."""
 
-SHARING: Final = tuple(
-    tuple(n for n, other in enumerate(RULES) if other.find == rule.find) for rule in RULES
+SHARING: Final = (
+    *(tuple(n for n, other in enumerate(RULES) if other.find == rule.find) for rule in RULES),
+    (),
 )
-"""For each rule, those that are found by the same expression; `scan` reports the first of them."""
+"""For each rule, those that are found by the same expression; `scan` reports the first of them.
+None for a continuation."""
 
 SECTION: Final = next(n for n, rule in enumerate(RULES) if rule.name == "runner.section")
 """The most frequent hit of all: worth a way of its own."""
 
-CONTINUED: Final = rb"[0-9]Z [0-9a-f][0-9a-f][OE]\+"
-"""The end of such a prefix."""
+CONTINUED: Final = b"|".join(rb"Z [0-9a-f][0-9a-f]%c\+" % kind for kind in b"OE")
+"""The end of such a prefix; as two literals it is found at twice the speed."""
 
 _local = threading.local()
 

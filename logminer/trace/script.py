@@ -8,7 +8,7 @@ use, and what cannot be named in full is not named at all.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from logminer.model import Origin, Outcome, Role
 from logminer.reference import parse
@@ -65,10 +65,7 @@ class ScriptLines:
     """Folds the tools' lines into rows."""
 
     def __init__(self, rows: Rows) -> None:
-        """Write into these rows.
-
-        Each of the `handlers` folds the line of one rule, and returns the row that it touched.
-        """
+        """Write into these rows."""
         self._rows = rows
         self._echoed: str | None = None
         """The image of the last echoed pull or run, where it is written out."""
@@ -87,34 +84,6 @@ class ScriptLines:
         self._kaniko: Row | None = None
         self._trying: Row | None = None
         """podman's candidate that has not answered yet."""
-        self.handlers: dict[str, Callable[[Match, Evidence], Row | None]] = {
-            "script.echo": self._echo,
-            "docker.absent": self._announce,
-            "docker.pull_from": self._begin_pull,
-            "docker.pull_digest": self._digest,
-            "docker.pull_status": self._end_pull,
-            "docker.error": self._fail,
-            "compose.pulling": self._compose_v1,
-            "compose.image": self._compose_v5,
-            "build.from": self._build_from,
-            "build.layer": self._build_layer,
-            "buildkit.metadata": self._load_metadata,
-            "buildkit.frontend": self._buildkit_image,
-            "buildkit.from": self._buildkit_image,
-            "buildkit.vertex": self._vertex,
-            "buildkit.step": self._buildkit_step,
-            "kaniko.image": self._kaniko_image,
-            "kaniko.stage": self._kaniko_stage,
-            "kaniko.progress": self._kaniko_arrived,
-            "kaniko.error": self._kaniko_error,
-            "buildah.step": self._buildah_step,
-            "podman.trying": self._podman_trying,
-            "podman.copying": self._podman_copying,
-            "podman.error": self._podman_error,
-            "crane.copying": self._copied,
-            "skopeo.copying": self._copied,
-            "nerdctl.resolved": self._copied,
-        }
 
     def _get(self, role: Role, image: str, evidence: Evidence) -> Row | None:
         """Return the row of an image that is named in full; None for what is no reference."""
@@ -319,6 +288,13 @@ class ScriptLines:
             row.downloaded = True
         return row
 
+    def _build_failed(self, match: Match, evidence: Evidence) -> Row | None:
+        """Read the last word of a build; mostly its step has told the error before."""
+        row = self._get(Role.BUILD, text(match["image"]), evidence)
+        if row is not None and row.error_kind is None:
+            row.fail(match["error"], evidence)
+        return row
+
     # -- kaniko ----------------------------------------------------------------------------------
 
     def _kaniko_image(self, match: Match, evidence: Evidence) -> Row | None:
@@ -401,6 +377,37 @@ class ScriptLines:
         if row is not None:
             row.answer(evidence)
         return row
+
+    handlers: ClassVar[dict[str, Callable[[ScriptLines, Match, Evidence], Row | None]]] = {
+        "script.echo": _echo,
+        "docker.absent": _announce,
+        "docker.pull_from": _begin_pull,
+        "docker.pull_digest": _digest,
+        "docker.pull_status": _end_pull,
+        "docker.error": _fail,
+        "compose.pulling": _compose_v1,
+        "compose.image": _compose_v5,
+        "build.from": _build_from,
+        "build.layer": _build_layer,
+        "buildkit.metadata": _load_metadata,
+        "buildkit.frontend": _buildkit_image,
+        "buildkit.from": _buildkit_image,
+        "buildkit.vertex": _vertex,
+        "buildkit.failed": _build_failed,
+        "buildkit.step": _buildkit_step,
+        "kaniko.image": _kaniko_image,
+        "kaniko.stage": _kaniko_stage,
+        "kaniko.progress": _kaniko_arrived,
+        "kaniko.error": _kaniko_error,
+        "buildah.step": _buildah_step,
+        "podman.trying": _podman_trying,
+        "podman.copying": _podman_copying,
+        "podman.error": _podman_error,
+        "crane.copying": _copied,
+        "skopeo.copying": _copied,
+        "nerdctl.resolved": _copied,
+    }
+    """Each folds the line of one rule, and returns the row that it touched."""
 
 
 def _same_repository(one: str, other: str) -> bool:

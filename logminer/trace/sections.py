@@ -8,10 +8,10 @@ follows. Forward and backward give the same answer.
 from __future__ import annotations
 
 import datetime as dt
-import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable
 
 RUNNING: Final = frozenset(
@@ -26,7 +26,7 @@ RUNNING: Final = frozenset(
 )
 """Sections that begin only when the job's containers run; `step_…` besides."""
 
-_NAMES: Final = RUNNING | {
+NAMES: Final = RUNNING | {
     "prepare_executor",
     "resolve_secrets",
     "prepare_script",
@@ -39,11 +39,18 @@ _NAMES: Final = RUNNING | {
 }
 """The runner's own (common/build.go); others are the script's and mean nothing here."""
 
+STEP: Final = "step_"
+"""How the names of the script's sections begin, from 13.1 on."""
 
-RUNNERS_NAME: Final = re.compile(
-    rb"\d{0,11}:(?:step_|" + b"|".join(name.encode() for name in sorted(_NAMES)) + rb")"
+FOUND: Final = tuple(
+    begin.encode()
+    for begin in sorted({STEP, *NAMES})
+    if not any(begin != other and begin.startswith(other) for other in NAMES)
 )
-"""What follows the first digit of a marker that may be the runner's: most are the script's own."""
+"""The names, or how they begin, by which a scanner finds the runner's markers."""
+
+FOUND_RUNNING: Final = tuple(b":" + name.encode() for name in sorted({STEP, *RUNNING}))
+"""How a hit on a marker ends that may begin a section of a running job."""
 
 
 class Marker(NamedTuple):
@@ -51,24 +58,24 @@ class Marker(NamedTuple):
 
     name: str
     start: bool
-    time: dt.datetime | None
-    """When it was printed; None where the line's own timestamp says so better."""
+    time: int | None
+    """When it was printed, in Unix seconds; None where the line's timestamp says so better."""
 
     @property
     def is_runners(self) -> bool:
         """Whether the runner has a section of this name."""
-        return self.name in _NAMES or self.name.startswith("step_")
+        return self.name in NAMES or self.name.startswith(STEP)
 
     @property
     def begins_run(self) -> bool:
         """Whether it begins a section that begins only when the job's containers run."""
-        return self.start and (self.name in RUNNING or self.name.startswith("step_"))
+        return self.start and (self.name in RUNNING or self.name.startswith(STEP))
 
 
 def marker_of(match: re.Match[bytes], *, stamped: bool) -> Marker:
     """Return the marker that the rule `runner.section` has read."""
-    time = None if stamped else dt.datetime.fromtimestamp(int(match["time"]), dt.UTC)
-    return Marker(match["name"].decode("ascii"), match["edge"] == b"start", time)
+    edge, time, name = match.groups()
+    return Marker(name.decode("ascii"), edge == b"start", None if stamped else int(time))
 
 
 class Sections:
@@ -83,15 +90,15 @@ class Sections:
         self.time: dt.datetime | None = None
         """When the last one began or ended, where the log has no timestamps."""
 
-    def take_back(self, markers: Iterable[Marker]) -> None:
-        """Take in markers, the last one first."""
+    def take_back(self, markers: Iterable[Marker | None]) -> None:
+        """Take in markers, the last one first; those that are none of the runner's mean nothing."""
         ended: set[str] = set()
         first = True
         for marker in markers:
-            if not marker.is_runners:
+            if marker is None or not marker.is_runners:
                 continue
             if first and marker.time is not None:
-                self.time = marker.time
+                self.time = dt.datetime.fromtimestamp(marker.time, dt.UTC)
             first = False
             if marker.start:
                 self.open = None if marker.name in ended else marker.name

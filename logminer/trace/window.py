@@ -70,6 +70,8 @@ class Window:
 
     def push(self, chunk: bytes) -> None:
         """Append what came."""
+        if not chunk:
+            return
         self._parts.append(chunk)
         self.size += len(chunk)
         self._ended = chunk.endswith(b"\n")
@@ -80,7 +82,9 @@ class Window:
         carry = self.size - self.base - self.begin
         if not final and (self.size < self._wanted or not (self._readable or carry > MAX_CARRY)):
             return self.begin
-        self.data = data = b"".join((self.data, *self._parts))
+        # A trace that comes in one piece is read where it lies.
+        self._parts[:0] = (self.data,) if self.data else ()
+        self.data = data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()
         if self._skipping and not self._skip():
             return self.begin
@@ -126,7 +130,11 @@ class Window:
         """Return the number, from 1, of the physical line that this position is in."""
         if position < self._counted:
             return self._lines - self.data.count(b"\n", max(0, position), self._counted) + 1
-        self._count(position)
+        if position - self._counted < _SHORT:
+            self._lines += self.data.count(b"\n", self._counted, position)
+            self._counted = position
+        else:
+            self._count(position)
         return self._lines + 1
 
     def lines(self) -> int:

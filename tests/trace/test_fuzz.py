@@ -32,6 +32,32 @@ def test_nothing_breaks_the_invariant_for_a_while(target: ModuleType) -> None:
     assert target.search(seconds=3, seed=7) > 10
 
 
+def test_what_libfuzzer_is_given_holds_without_it(target: ModuleType) -> None:
+    """The seeds of the guided search, each as it is and damaged once, through the same target."""
+    dice = random.Random(11)  # noqa: S311 -- inputs, not secrets
+    seeds = list(target.inputs().values())
+    for seed in seeds:
+        target.one_input(seed)
+        target.one_input(seed[:4] + target.mutate(dice, [seed[4:]]))
+    for size in range(6):
+        target.one_input(b"\xff\x00\x80\x01\n\r"[:size])
+
+    assert len(seeds) > 150
+
+
+def test_the_guided_target_sees_what_is_broken(
+    target: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cuts are cuts: an extractor that forgets all but the first piece is caught."""
+    extract = target.extract
+    monkeypatch.setattr(
+        target, "extract", lambda trace, cuts: extract(trace[: min(cuts, default=len(trace))], [])
+    )
+
+    with pytest.raises(AssertionError):
+        target.one_input(b"\x80\x80\x80\x80" + target.SEEDS[0].read_bytes())
+
+
 def test_the_target_sees_what_is_broken(
     target: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -6,16 +6,27 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from logminer.trace import Extraction, Extractor, extract
+from logminer.trace import Extraction, Extractor, reading
 from logminer.trace.rules import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CASES = sorted((Path(__file__).parents[1] / "traces").glob("*.log"))
 NEVER = re.compile(rb"(?!)")
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    """Let no line be remembered as a broken rule read it."""
+    yield
+    reading._remembered.cache_clear()
 
 
 def _read(trace: bytes) -> Extraction:
@@ -43,7 +54,8 @@ def test_a_rule_that_reads_nothing_is_missed(index: int, monkeypatch: pytest.Mon
     """At least one golden trace pins the rule down."""
     broken = list(RULES)
     broken[index] = replace(RULES[index], read=NEVER)
-    monkeypatch.setattr(extract, "RULES", tuple(broken))
+    monkeypatch.setattr(reading, "RULES", tuple(broken))
+    reading._remembered.cache_clear()
     literal = RULES[index].find
 
     assert [

@@ -1,0 +1,74 @@
+"""Which rule reads a line, and what it reads there: the same bytes always give the same answer.
+
+So it is remembered: a runner prints the same sentences into every log of a company.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from logminer.trace.failures import ends_in_image
+from logminer.trace.framing import strip, undress
+from logminer.trace.rules import RULES, Rule, Speaker
+
+if TYPE_CHECKING:
+    import re
+
+    from logminer.trace.rules import Dress
+
+_REMEMBERED: Final = 2048
+"""Lines; with their matches less than 4 MiB."""
+_SHORT: Final = 512
+"""Bytes of a line that is remembered: most of the runner's sentences have below 250."""
+
+
+class Reading(NamedTuple):
+    """What a rule read in a line."""
+
+    rule: Rule
+    match: re.Match[bytes]
+    dress: Dress | None
+    """None where only the words count."""
+    ends_in_image: bool
+    """Whether what is taken for an image reaches to the line's end: a cut would not show."""
+
+
+def read(body: bytes, rules: tuple[int, ...], *, dressed: bool) -> Reading | None:
+    """Return what the first of these rules reads that can read the line; None if none can.
+
+    `dressed` says that the runner's sentences wear its logger's colours in this log.
+    """
+    if len(body) <= _SHORT:
+        return _remembered(body, rules, dressed)
+    return _read(body, rules, dressed)
+
+
+def _read(body: bytes, rules: tuple[int, ...], dressed: bool) -> Reading | None:  # noqa: FBT001 -- a cache's key is positional
+    bare = text = dress = None
+    for index in rules:
+        rule = RULES[index]
+        if dressed and rule.speaker is Speaker.RUNNER:
+            if text is None:
+                text, dress = undress(body)
+            match = rule.read.match(text)
+        else:
+            if bare is None:
+                bare = strip(body)
+            anywhere = rule.speaker is Speaker.SCRIPT
+            match = rule.read.search(bare) if anywhere else rule.read.match(bare)
+        if match is not None:
+            return Reading(rule, match, dress, _ends_in_image(match))
+    return None
+
+
+def _ends_in_image(match: re.Match[bytes]) -> bool:
+    """Whether the line ends in an image, be it one that only an error text names."""
+    end = len(match.string)
+    groups = match.re.groupindex
+    if "image" in groups and match.end("image") == end:
+        return True
+    return "error" in groups and match.end("error") == end and ends_in_image(match["error"])
+
+
+_remembered = lru_cache(_REMEMBERED)(_read)
