@@ -40,6 +40,17 @@ StoreOption = Annotated[
     ),
 ]
 
+MirrorsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--mirrors",
+        envvar="LOGMINER_MIRRORS",
+        metavar="FILE",
+        help="TOML table of your registry mirrors and pull-through caches, to see through them:"
+        " [[mirror]] entries with name, registry, prefix and upstream.",
+    ),
+]
+
 
 UrlOption = Annotated[
     str | None,
@@ -230,6 +241,7 @@ def harvest(  # noqa: PLR0913 -- one for each flag
     url: UrlOption = None,
     token_file: TokenOption = None,
     ca_bundle: BundleOption = None,
+    mirrors: MirrorsOption = None,
     concurrency: Annotated[
         int, typer.Option(metavar="NUMBER", min=1, max=256, help="Job logs read at a time.")
     ] = 32,
@@ -293,6 +305,7 @@ def harvest(  # noqa: PLR0913 -- one for each flag
             max_trace_size=max_trace_size,
             concurrency=concurrency,
             rps=rps,
+            mirrors=mirrors,
             max_requests=max_requests,
             max_duration=max_duration,
             dry_run=dry_run,
@@ -396,6 +409,7 @@ def extract(
         bool,
         typer.Option("--explain", help="Show every line that a rule read, and what became of it."),
     ] = False,
+    mirrors: MirrorsOption = None,
 ) -> None:
     """Show the image uses in job logs; needs no store and no server.
 
@@ -409,7 +423,8 @@ def extract(
     with exit_codes():
         from logminer.cli.logs import run  # noqa: PLC0415 -- heavy
 
-        raise typer.Exit(run(files, jsonl=format is UseFormat.JSONL, explain=explain))
+        jsonl = format is UseFormat.JSONL
+        raise typer.Exit(run(files, jsonl=jsonl, explain=explain, mirrors=mirrors))
 
 
 @app.command()

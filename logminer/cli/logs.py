@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from logminer.cli.explain import HEAD, explainer
 from logminer.cli.pages import use_lines, use_table
 from logminer.cli.talk import complain, visible
+from logminer.reference import Upstreams
 from logminer.trace import Extractor
 
 if TYPE_CHECKING:
@@ -26,15 +27,22 @@ _CHUNK: Final = 1 << 18
 _STDIN: Final = "-"
 
 
-def run(names: Sequence[str], *, jsonl: bool, explain: bool = False) -> int:
+def run(
+    names: Sequence[str], *, jsonl: bool, explain: bool = False, mirrors: Path | None = None
+) -> int:
     """Print the image uses of each log; returns 0, 3 if some were no logs, 1 if none was one.
 
     `explain` prints every line that a rule read before them; as JSON lines, it prints those only.
+    `mirrors` is the user's table of mirrors. Raises UsageError where that is none.
     """
+    upstreams = Upstreams.load(mirrors) if mirrors else None
     found: list[tuple[str, tuple[ImageUse, ...]]] = []
     good = 0
     for name in names:
-        extraction = _explained(name, jsonl=jsonl) if explain else _extracted(name)
+        if explain:
+            extraction = _explained(name, upstreams, jsonl=jsonl)
+        else:
+            extraction = _extracted(name, upstreams)
         if extraction is None:
             continue
         good += 1
@@ -52,11 +60,11 @@ def run(names: Sequence[str], *, jsonl: bool, explain: bool = False) -> int:
     return 3 if good else 1
 
 
-def _explained(name: str, *, jsonl: bool) -> Extraction | None:
+def _explained(name: str, upstreams: Upstreams | None, *, jsonl: bool) -> Extraction | None:
     """Read one log and print every line that a rule read."""
     if not jsonl:
         print(f"{visible(name)}\n{HEAD}")
-    extraction = _extracted(name, explainer(name, jsonl=jsonl))
+    extraction = _extracted(name, upstreams, explainer(name, jsonl=jsonl))
     if extraction is not None and not jsonl:
         _conclude(extraction)
     return extraction
@@ -73,9 +81,11 @@ def _conclude(extraction: Extraction) -> None:
     )
 
 
-def _extracted(name: str, observe: Callable[[Sighting], None] | None = None) -> Extraction | None:
+def _extracted(
+    name: str, upstreams: Upstreams | None, observe: Callable[[Sighting], None] | None = None
+) -> Extraction | None:
     """Read one log; None, and one line that says why, for what is none."""
-    extractor = Extractor(observe=observe)
+    extractor = Extractor(upstreams, observe=observe)
     try:
         with _opened(name) as file:
             while chunk := file.read(_CHUNK):

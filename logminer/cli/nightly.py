@@ -17,6 +17,7 @@ from logminer.gitlab.retry import RetryPolicy
 from logminer.harvest import Options, Phase, Tally, estimate, harvest, new_run_id
 from logminer.model import Depth
 from logminer.period import parse_moment
+from logminer.reference import Upstreams
 from logminer.store import Ledger, Store, source_of
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Asked:
     max_trace_size: str | None
     concurrency: int
     rps: float | None
+    mirrors: Path | None
     max_requests: int | None
     max_duration: str | None
     dry_run: bool
@@ -87,6 +89,7 @@ class Asked:
                 if self.max_trace_size is not None
                 else None
             ),
+            upstreams=Upstreams.load(self.mirrors) if self.mirrors else Upstreams.default(),
         )
 
     def budget(self, began: float) -> Budget:

@@ -16,7 +16,7 @@ import datetime as dt
 import logging
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from logminer.errors import (
@@ -82,6 +82,8 @@ class Options:
     """Traces read at a time."""
     rps: float | None = None
     """Most requests a second, below 1 allowed; None for as many as the server allows."""
+    upstreams: Upstreams = field(default_factory=Upstreams.default)
+    """The mirrors and caches to see through."""
     depth: Depth = Depth.FULL
     max_trace_bytes: int | None = None
     """Of a longer trace only so much is read, and the job is marked `truncated`."""
@@ -179,7 +181,7 @@ class _Run:
         self._reader = Reader(
             self._client,
             instance=settings.instance,
-            upstreams=Upstreams.default(),
+            upstreams=self._options.upstreams,
             depth=options.depth,
             max_bytes=options.max_trace_bytes,
         )

@@ -286,3 +286,55 @@ def test_explain_as_json_lines(invoke: Invoke, traces: Path) -> None:
     assert {"file", "line", "section", "stream", "rule", "verdict", "image"} <= set(sightings[0])
     assert sightings[0]["rule"] == "runner.header"
     assert "docker.using_for" in {sighting["rule"] for sighting in sightings}
+
+
+# --- mirrors ---------------------------------------------------------------------------------
+
+MIRROR = """
+[[mirror]]
+name     = "harbor"
+registry = "harbor.example.com"
+prefix   = "dockerhub"
+upstream = "docker.io"
+"""
+CACHED = b"Status: Downloaded newer image for harbor.example.com/dockerhub/redis:7\n"
+
+
+def test_a_table_of_mirrors_is_seen_through(invoke: Invoke, tmp_path: Path) -> None:
+    """By flag or environment; without it the cache is a registry like any other."""
+    (tmp_path / "mirrors.toml").write_text(MIRROR)
+    asked = ("extract", "-", "--format", "jsonl")
+    ends = [
+        invoke(*asked, input=CACHED),
+        invoke(*asked, "--mirrors", "mirrors.toml", input=CACHED),
+        invoke(*asked, input=CACHED, LOGMINER_MIRRORS="mirrors.toml"),
+    ]
+
+    rows = [json.loads(end.stdout) for end in ends]
+    assert [end.exit_code for end in ends] == [0, 0, 0]
+    assert [(row["via"], row["upstream_repository"]) for row in rows] == [
+        (None, None),
+        ("harbor", "library/redis"),
+        ("harbor", "library/redis"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        (None, "m.toml: cannot be read: No such file or directory; name a TOML file of [[mirror]]"),
+        ("[[mirror", "m.toml: is not TOML: "),
+        ("[mirrors]", "m.toml: unknown name 'mirrors'; write [[mirror]] entries"),
+        (MIRROR + "nmae = 'x'", "m.toml: entry 1 has an unknown key 'nmae'; an entry has name, "),
+    ],
+)
+def test_a_wrong_table_of_mirrors_is_one_line(
+    invoke: Invoke, complaint: Complaint, tmp_path: Path, table: str | None, expected: str
+) -> None:
+    """It is said before any log is read, and what to do stands in it."""
+    if table is not None:
+        (tmp_path / "m.toml").write_text(table)
+    end = invoke("extract", "-", "--mirrors", "m.toml", input=CACHED)
+
+    assert end.exit_code == 2
+    assert complaint(end).startswith(expected)

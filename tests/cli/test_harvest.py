@@ -118,6 +118,27 @@ def test_a_second_harvest_changes_nothing(
     assert (digests(harvested / "images"), digests(harvested / "jobs")) == before
 
 
+def test_a_harvest_sees_through_a_table_of_mirrors(
+    invoke: Invoke, server: Server, everything: list[str], harvested: Path, tmp_path: Path
+) -> None:
+    """What comes from a cache says so, and where it really comes from; all else is the same."""
+    (tmp_path / "mirrors.toml").write_text(
+        '[[mirror]]\nname = "harbor"\nregistry = "harbor.example.com"\nupstream = "quay.io"\n'
+    )
+    end = invoke(*everything, "s", "--mirrors", "mirrors.toml", GITLAB_TOKEN=server.token)
+
+    seen, unseen = (logminer.open(store).images() for store in ("s", harvested))
+    cached = seen["registry"] == "harbor.example.com"
+    assert end.exit_code == 0
+    assert cached.any()
+    assert set(seen.loc[cached, "via"]) == {"harbor"}
+    assert set(seen.loc[cached, "upstream_registry"]) == {"quay.io"}
+    assert unseen.loc[unseen["registry"] == "harbor.example.com", "via"].isna().all()
+    assert (
+        seen.loc[~cached, "via"].value_counts().to_dict() == unseen["via"].value_counts().to_dict()
+    )
+
+
 # --- what is wrong with the request ----------------------------------------------------------
 
 
@@ -134,6 +155,7 @@ def test_a_second_harvest_changes_nothing(
         (["--all", "--ca-bundle", "missing.pem"], "missing.pem does not exist"),
         (["--all", "--url", "gitlab.example.com"], "https://"),
         (["--all", "--token-file", "missing"], "missing (No such file or directory)"),
+        (["--all", "--mirrors", "missing.toml"], "missing.toml: cannot be read: No such file"),
         (["--all", "--token-file", "directory"], "directory (Is a directory)"),
         (["--all", "--token-file", "empty"], "empty is empty"),
         (["--all", "--token-file", "binary"], "binary holds no token"),
