@@ -7,6 +7,8 @@
     lock        one writer for each source
     durable     files replaced so that no reader and no power cut sees half of one
     codec       jobs and outcomes as JSON, for the ledger
+    rows        outcomes as rows of both tables
+    sheaf       rows of many jobs that pass through the ledger in one piece
     schema      the data dictionary: every column and its meaning
 
 Names are imported when first asked for, so that `logminer --help` pays for none of it.
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from logminer.store.ledger import WatchedJob as WatchedJob
     from logminer.store.publishing import PublishSummary as PublishSummary
     from logminer.store.publishing import publish as publish
+    from logminer.store.sheaf import Sheaf as Sheaf
 
 _HOME = {
     "Batch": "ledger",
@@ -39,6 +42,7 @@ _HOME = {
     "ProjectCounts": "ledger",
     "PublishSummary": "publishing",
     "Run": "ledger",
+    "Sheaf": "sheaf",
     "Store": "dataset",
     "WatchedJob": "ledger",
     "open_store": "dataset",
