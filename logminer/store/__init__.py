@@ -4,6 +4,7 @@
     dataset     a store: its layout, its files, its tables as DataFrames
     ledger      which jobs are known, queued, done, and not yet published
     tables      the ledger's file: SQLite tables, and how an older file becomes today's
+    runs        that a run began, and how it ended
     lock        one writer for each source
     durable     files replaced so that no reader and no power cut sees half of one
     codec       jobs and outcomes as JSON, for the ledger
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from logminer.store.ledger import WatchedJob as WatchedJob
     from logminer.store.publishing import PublishSummary as PublishSummary
     from logminer.store.publishing import publish as publish
+    from logminer.store.runs import new_run_id as new_run_id
+    from logminer.store.runs import remembered as remembered
     from logminer.store.sheaf import Sheaf as Sheaf
 
 _HOME = {
@@ -45,8 +48,10 @@ _HOME = {
     "Sheaf": "sheaf",
     "Store": "dataset",
     "WatchedJob": "ledger",
+    "new_run_id": "runs",
     "open_store": "dataset",
     "publish": "publishing",
+    "remembered": "runs",
     "source_of": "dataset",
 }
 __all__ = sorted(_HOME)  # noqa: PLE0605 -- a list, computed: the names stand once
