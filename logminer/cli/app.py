@@ -481,3 +481,7 @@ def schema(
             print(dictionary_json(data_dictionary()))
         else:
             dictionary_table(data_dictionary())
+
+
+# Long signatures stand by themselves; to import one is to register its command.
+from logminer.cli import mine as _mine  # noqa: E402, F401
