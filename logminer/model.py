@@ -115,7 +115,7 @@ SETTLED = dt.timedelta(hours=2)
 and an hourly sweep (`ci_archive_traces_cron_worker`) catches what that missed."""
 
 MAX_TRACE_BYTES = 4 * 2**30
-"""Unpacked size no trace has: GitLab's own limit is 100 MB. It bounds what packed bytes unfold to."""
+"""Unpacked size no trace has: GitLab's own limit is 100 MB. It bounds what gzip can unfold."""
 
 PREPARE_STEP = 4_096
 """Bytes of a trace between two looks at whether the preparation is over: twice its usual length.

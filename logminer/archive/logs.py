@@ -107,7 +107,7 @@ def opened(path: str, log: Log, *, content: bytes | None = None) -> Iterator[Ope
     `content` is what lies there, where it was read already.
 
     Raises NotFoundError for one that is gone, UnexpectedAnswerError where it cannot be read, does
-    not unpack, unfolds beyond `MAX_TRACE_BYTES` or changed while it was read: in that case at the end.
+    not unpack, unfolds beyond `MAX_TRACE_BYTES`, or (at the end) changed while it was read.
     """
     codec = _CODECS.get(path[path.rfind(".") :])
     with _one_line(path):

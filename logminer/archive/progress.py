@@ -83,6 +83,7 @@ class Tally:
         self.images += reaped.images
         self.read += reaped.bytes
         self.traces += reaped.traces
+        self.undescribed += reaped.undescribed
         self.waiting += reaped.growing
         self.gone += reaped.gone
         self.without_log += reaped.without_log

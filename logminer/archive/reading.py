@@ -63,6 +63,8 @@ class Reaped:
     without_image: int = 0
     cut: int = 0
     """Read only up to `max_bytes`."""
+    undescribed: int = 0
+    """Jobs of which nothing is known but what the place of their log tells."""
     growing: int = 0
     """Left, because they may still grow."""
     gone: int = 0
@@ -89,6 +91,7 @@ def read(order: Order) -> Reaped:
         else:
             if each is not None:
                 harvested.append(each)
+                reaped.undescribed += log.job is None
                 _count(reaped, each)
     if harvested:
         reaped.sheaf = Sheaf.of(harvested)

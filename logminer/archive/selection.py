@@ -125,7 +125,6 @@ class Selection:
         for log, state in logs:
             job = jobs.get(log.job_id)
             if job is None and state != "open":
-                self._tally.undescribed += 1
                 yield log._replace(project_path=self._paths.get(log.project_id))
             elif job is None or not job.is_final:
                 self._tally.waiting += 1

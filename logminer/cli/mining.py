@@ -124,8 +124,8 @@ def _estimate(
     tally = guess.tally
     progress.line(
         f"mining would read {counted(guess.logs, 'log')} with {guess.bytes / 1e6:,.1f} MB"
-        f" ({counted(tally.undescribed, 'job')} not described, {tally.known:,} done before,"
-        f" {tally.without_log:,} without a log, {counted(tally.others, 'other file')})"
+        f" ({tally.known:,} done before, {counted(tally.without_log, 'job')} without a log,"
+        f" {counted(tally.others, 'other file')})"
     )
     for line in _problems(tally):
         progress.line(line)
