@@ -13,6 +13,7 @@ import os
 import re
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -30,8 +31,11 @@ _SMALL: Final = 8 * 2**20
 """Bytes up to which a log is read at once; longer ones come in pieces."""
 _AT_ONCE: Final = 16
 """Requests under way for one worker: each waits for an answer most of its time."""
+_RETRIES: Any = {"max_retries": 6, "retry_timeout": timedelta(seconds=30)}
+"""A request is tried again for some seconds: one log is not lost over one answer."""
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound")
 _SIGNED: Final = re.compile(r"\w+://\S+")
 
 
@@ -149,14 +153,18 @@ def _store(bucket: str) -> ObjectStore:
     from obstore.store import from_url  # noqa: PLC0415 -- only where there is a bucket
 
     with _one_line(bucket):
-        return from_url(bucket, client_options={"allow_http": True} if _on_loopback() else None)
+        return from_url(
+            bucket,
+            client_options={"allow_http": True} if _on_loopback() else None,
+            retry_config=_RETRIES,
+        )
 
 
 def _obstore() -> Any:  # noqa: ANN401 -- a module
     try:
         import obstore  # noqa: PLC0415 -- only where there is a bucket
     except ImportError as error:
-        raise UsageError("reading buckets needs obstore: pip install 'logminer[bucket]'") from error
+        raise UsageError("reading buckets needs obstore: pip install 'logminer[s3]'") from error
     return obstore
 
 
@@ -176,11 +184,11 @@ def _one_line(url: str) -> Iterator[None]:
         yield
     except PreconditionError as error:
         raise UnexpectedAnswerError(f"{url}: changed since it was listed") from error
-    except FileNotFoundError as error:
-        if "NoSuchBucket" in str(error):
+    except (BaseError, FileNotFoundError, ValueError) as error:
+        if any(word in str(error) for word in _NO_BUCKET):
             raise UsageError(f"there is no bucket for {url}: check its name") from error
-        raise NotFoundError(f"{url}: gone") from error
-    except (BaseError, ValueError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise NotFoundError(f"{url}: gone") from error
         reason = _SIGNED.sub("…", " ".join(str(error).split()))[:200]
         raise UnexpectedAnswerError(
             f"{url}: cannot be read ({reason}): check the endpoint, the region and the"

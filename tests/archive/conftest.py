@@ -99,14 +99,18 @@ def dig(tmp_path: Path) -> Callable[..., Tally]:
     """Mine an archive into a store; `at` is the store's name, the rest are options."""
 
     def dig_it(
-        *paths: Path | str, at: str = "store", instance: str = INSTANCE, **options: object
+        *paths: Path | str,
+        at: str = "store",
+        instance: str = INSTANCE,
+        now: dt.datetime = NOW,
+        **options: object,
     ) -> Tally:
         return mine(
             Store.create(tmp_path / at),
             [str(path) for path in paths],
             instance=instance,
             options=Options(**options),  # type: ignore[arg-type]  # whatever the test says
-            now=NOW,
+            now=now,
         )
 
     return dig_it
