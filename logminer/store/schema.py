@@ -80,7 +80,8 @@ _JOB = (
         "project_path",
         _TEXT,
         "job",
-        "Full path of the project (group/subgroup/name) when the job was harvested.",
+        "Full path of the project (group/subgroup/name) when the job was harvested; its id where "
+        "only the job's log was mined.",
         nullable=False,
     ),
     Column(
@@ -100,8 +101,20 @@ _JOB = (
         "Numeric id of the job, unique in an instance; a retried job is a new job.",
         nullable=False,
     ),
-    Column("job_name", _TEXT, "job", "Name of the job in .gitlab-ci.yml.", nullable=False),
-    Column("stage", _TEXT, "job", "Stage of the pipeline that the job ran in.", nullable=False),
+    Column(
+        "job_name",
+        _TEXT,
+        "job",
+        "Name of the job in .gitlab-ci.yml; empty where only its log was mined.",
+        nullable=False,
+    ),
+    Column(
+        "stage",
+        _TEXT,
+        "job",
+        "Stage of the pipeline that the job ran in; empty where only its log was mined.",
+        nullable=False,
+    ),
     Column(
         "ref",
         _TEXT,
@@ -116,7 +129,8 @@ _JOB = (
         "job_status",
         _TEXT,
         "job",
-        "How the job ended, in GitLab's words: success, failed, canceled or skipped.",
+        "How the job ended, in GitLab's words: success, failed, canceled or skipped; unknown where "
+        "only its log was mined.",
         nullable=False,
     ),
     Column(
@@ -131,7 +145,8 @@ _JOB = (
         "created_at",
         _TIME,
         "job",
-        "When the job was created, UTC, by the server's clock.",
+        "When the job was created, UTC, by the server's clock; where only its log was mined, the "
+        "day on which that was archived.",
         nullable=False,
     ),
     Column(

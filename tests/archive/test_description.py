@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -153,8 +155,41 @@ def test_mistakes(tmp_path: Path, name: str, content: bytes | None, complaint: s
     assert "\n" not in str(error.value)
 
 
-def test_the_query_gives_what_is_read() -> None:
-    """The query names every column that must be there, and no other table than GitLab's own."""
-    for column in NEEDED:
-        assert column in QUERY
-    assert QUERY.endswith(";\n")
+GITLAB = """
+create table p_ci_builds (id bigint, partition_id bigint, type text, project_id bigint,
+    commit_id bigint, stage_id bigint, name text, ref text, tag boolean, status text,
+    failure_reason integer, created_at timestamp, started_at timestamp, finished_at timestamp,
+    queued_at timestamp, runner_id bigint);
+create table p_ci_pipelines (id bigint, source integer);
+create table p_ci_stages (id bigint, partition_id bigint, name text);
+create table routes (source_id bigint, source_type text, path text);
+insert into p_ci_pipelines values (70, 4);
+insert into p_ci_stages values (5, 100, 'test'), (5, 101, 'another');
+insert into routes values (1, 'Namespace', 'other'), (1, 'Project', 'shop/api');
+insert into p_ci_builds values
+    (7, 100, 'Ci::Build', 1, 70, 5, 'unit, fast', 'main', false, 'failed', 1,
+     '2026-09-14 08:00:00.123456', '2026-09-14 08:01:00', '2026-09-14 08:02:00.25',
+     '2026-09-14 08:00:58.5', 3),
+    (8, 100, 'Ci::Build', 1, 70, 5, 'never', 'main', false, 'canceled', null,
+     '2026-09-14 08:00:00', null, null, null, null),
+    (9, 100, 'Ci::Bridge', 1, 70, 5, 'bridge', 'main', false, 'success', null,
+     '2026-09-14 08:00:00', '2026-09-14 08:00:00', null, null, null);
+"""
+"""What the query reads of GitLab's database, and three jobs in it."""
+
+
+def test_the_query(tmp_path: Path) -> None:
+    """The query runs on tables as GitLab has them; what it gives describes the jobs that ran."""
+    query = QUERY.replace(":'url'", "'https://gitlab'").rstrip().rstrip(";")
+    with duckdb.connect() as database:
+        database.execute(GITLAB)
+        database.execute(f"copy ({query}) to '{tmp_path}/jobs.csv' (header)")
+    expected = replace(
+        FULL,
+        finished_at=FULL.finished_at and FULL.finished_at.replace(microsecond=250_000),
+        tag_list=(),
+        url="https://gitlab/shop/api/-/jobs/7",
+    )
+
+    assert all(column in query for column in NEEDED)
+    assert load(tmp_path / "jobs.csv") == {7: expected}
