@@ -14,6 +14,7 @@ run          the whole run
 
 from logminer.archive.description import QUERY
 from logminer.archive.engines import EngineName
+from logminer.archive.listing import check
 from logminer.archive.progress import Phase, Progress, Silence, Tally
 from logminer.archive.run import Estimate, Options, estimate, mine
 from logminer.archive.selection import MAX_PROJECT_ID
@@ -28,6 +29,7 @@ __all__ = [
     "Progress",
     "Silence",
     "Tally",
+    "check",
     "estimate",
     "mine",
 ]

@@ -19,12 +19,19 @@ from logminer.errors import UnexpectedAnswerError, UsageError
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from logminer.archive.keys import Key, Projects
 
 _DEEPEST: Final = 64
 """Directories within each other: GitLab's own tree has six."""
+
+
+def check(paths: Iterable[str]) -> None:
+    """Raise UsageError where a path is not there; buckets are asked when they are listed."""
+    for path in paths:
+        if not buckets.is_url(path) and not os.path.exists(path):  # noqa: PTH110
+            raise UsageError(f"{path} does not exist: name a directory, a job log or a bucket")
 
 
 class Finder:
@@ -50,16 +57,11 @@ class Finder:
         """Files that are no job logs."""
 
     def find(self, path: str) -> Iterator[Log]:
-        """Yield the logs at or below a path or URL.
-
-        Raises UsageError where there is nothing.
-        """
+        """Yield the logs at or below a path or URL."""
         if buckets.is_url(path):
             yield from self._in_bucket(path)
             return
         root = os.path.abspath(path)  # noqa: PTH100 -- what it is called, not where links lead
-        if not os.path.exists(root):  # noqa: PTH110
-            raise UsageError(f"{path} does not exist: name a directory, a job log or a bucket")
         if os.path.isdir(root):  # noqa: PTH112
             yield from self._below(root, depth=0)
         else:

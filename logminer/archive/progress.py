@@ -8,11 +8,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from logminer.archive.reading import Reaped
     from logminer.model import TraceState
 
 _NAMED: Final = 100
 """Failures that are kept in words, of what may be millions."""
+
+_READ: Final = (
+    *("jobs_done", "images", "read", "undescribed", "waiting", "gone", "without_log"),
+    *("traces_cut", "not_understood", "without_image"),
+)
+"""Figures that whoever reads a batch counts."""
 
 
 class Phase(StrEnum):
@@ -77,19 +82,11 @@ class Tally:
         if len(self.failures) < _NAMED:
             self.failures.append(failure)
 
-    def add(self, reaped: Reaped) -> None:
-        """Count a batch that is recorded."""
-        self.jobs_done += reaped.jobs
-        self.images += reaped.images
-        self.read += reaped.bytes
-        self.traces += reaped.traces
-        self.undescribed += reaped.undescribed
-        self.waiting += reaped.growing
-        self.gone += reaped.gone
-        self.without_log += reaped.without_log
-        self.traces_cut += reaped.cut
-        self.not_understood += reaped.not_understood
-        self.without_image += reaped.without_image
+    def add(self, part: Tally) -> None:
+        """Count what was done elsewhere: a batch that is recorded."""
+        for name in _READ:
+            setattr(self, name, getattr(self, name) + getattr(part, name))
+        self.traces += part.traces
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures by name, in values that JSON has."""

@@ -8,13 +8,13 @@ figures.
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from logminer.archive import buckets
 from logminer.archive.logs import NoLogError, located, opened
+from logminer.archive.progress import Tally
 from logminer.errors import NotFoundError, UnexpectedAnswerError
 from logminer.model import PREPARE_STEP, SETTLED, Depth, Harvested, Job, TraceState
 from logminer.reference import Upstreams
@@ -46,56 +46,37 @@ class Order:
     """Becomes `harvested_at`; a live log written shortly before may still grow."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reaped:
     """What was read."""
 
-    sheaf: Sheaf | None = None
+    sheaf: Sheaf | None
     """None where nothing was."""
+    tally: Tally
+    """What was done and what went wrong, in figures."""
     version: str = VERSION
     """Of the extractor that read it."""
-    jobs: int = 0
-    images: int = 0
-    bytes: int = 0
-    """Unpacked."""
-    traces: Counter[TraceState] = field(default_factory=Counter)
-    not_understood: int = 0
-    without_image: int = 0
-    cut: int = 0
-    """Read only up to `max_bytes`."""
-    undescribed: int = 0
-    """Jobs of which nothing is known but what the place of their log tells."""
-    growing: int = 0
-    """Left, because they may still grow."""
-    gone: int = 0
-    """Deleted since they were found."""
-    without_log: int = 0
-    """Jobs that have other artifacts only."""
-    failures: list[str] = field(default_factory=list)
-    """One line for each log that should have been readable and was not."""
 
 
 def read(order: Order) -> Reaped:
     """Read a batch of logs; what is wrong with one of them is counted and named, never raised."""
-    reaped = Reaped()
+    tally = Tally()
     harvested = []
     for log, content in _with_content(order.logs):
         try:
-            each = _read_one(log, order, reaped, content)
+            each = _read_one(log, order, tally, content)
         except NoLogError:
-            reaped.without_log += 1
+            tally.without_log += 1
         except NotFoundError:
-            reaped.gone += 1
+            tally.gone += 1
         except UnexpectedAnswerError as error:
-            reaped.failures.append(str(error))
+            tally.fail(str(error))
         else:
             if each is not None:
                 harvested.append(each)
-                reaped.undescribed += log.job is None
-                _count(reaped, each)
-    if harvested:
-        reaped.sheaf = Sheaf.of(harvested)
-    return reaped
+                tally.undescribed += log.job is None
+                _count(tally, each)
+    return Reaped(sheaf=Sheaf.of(harvested) if harvested else None, tally=tally)
 
 
 def _with_content(logs: tuple[Log, ...]) -> Iterator[tuple[Log, bytes | None]]:
@@ -107,11 +88,11 @@ def _with_content(logs: tuple[Log, ...]) -> Iterator[tuple[Log, bytes | None]]:
         yield from ((log, None) for log in logs)
 
 
-def _read_one(log: Log, order: Order, reaped: Reaped, content: bytes | None) -> Harvested | None:
+def _read_one(log: Log, order: Order, tally: Tally, content: bytes | None) -> Harvested | None:
     """Return what a job contributes; None where its log may still grow."""
     with opened(located(log), log, content=content) as (chunks, written):
         if log.live and written > (order.now - SETTLED).timestamp():
-            reaped.growing += 1
+            tally.waiting += 1
             return None
         extractor = Extractor(_upstreams(order.mirrors))
         cut = _feed(extractor, chunks, order)
@@ -119,7 +100,7 @@ def _read_one(log: Log, order: Order, reaped: Reaped, content: bytes | None) -> 
     summary = extraction.summary
     state = TraceState.OK if summary.bytes else TraceState.EMPTY
     if cut:
-        reaped.cut += 1
+        tally.traces_cut += 1
         summary = replace(summary, truncated=True)
     return Harvested(
         instance=order.instance,
@@ -194,18 +175,18 @@ def _undescribed(log: Log, written: float) -> Job:
     )
 
 
-def _count(reaped: Reaped, harvested: Harvested) -> None:
+def _count(tally: Tally, harvested: Harvested) -> None:
     """Count what was read of one job."""
-    reaped.jobs += 1
-    reaped.images += len(harvested.uses)
-    reaped.traces[harvested.state] += 1
+    tally.jobs_done += 1
+    tally.images += len(harvested.uses)
+    tally.traces[harvested.state] += 1
     summary = harvested.summary
     if summary is not None:
-        reaped.bytes += summary.bytes
+        tally.read += summary.bytes
         if not summary.recognised:
-            reaped.not_understood += 1
+            tally.not_understood += 1
         elif not harvested.uses and summary.names_images:
-            reaped.without_image += 1
+            tally.without_image += 1
 
 
 @lru_cache(8)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from logminer.archive.engines import Engine, dask, local
+from logminer.archive.listing import check
 from logminer.archive.logs import size_of
 from logminer.archive.progress import Phase, Silence, Tally
 from logminer.archive.reading import Order, Reaped, read
@@ -28,6 +29,7 @@ from logminer.errors import FatalError, SkippableError
 from logminer.model import Depth
 from logminer.reference import Upstreams
 from logminer.store import Ledger, new_run_id, publish, remembered, source_of
+from logminer.store.sheaf import MOST
 from logminer.trace import VERSION
 
 if TYPE_CHECKING:
@@ -110,6 +112,7 @@ def mine(  # noqa: PLR0913 -- what a run works on and with, each named by the ca
     Raises BusyError where somebody else writes this source, UsageError for a path that is not there
     and a file of jobs that is none, StoreError; whatever was committed until then is published.
     """
+    check(paths)
     options, progress = options or Options(), progress or Silence()
     now = now or dt.datetime.now(dt.UTC)
     with Ledger.open(store.ledger_path(source_of(instance))) as ledger:
@@ -130,6 +133,7 @@ def estimate(
 
     `aside` is a place for a file that may be needed meanwhile.
     """
+    check(paths)
     tally = Tally()
     logs = size = 0
     with Selection(view, tally, failed=tally.fail, jobs=options.jobs, aside=aside) as selection:
@@ -200,6 +204,9 @@ class _Run:
             self._progress.published(done, of)
             return end is None or time.monotonic() < end
 
+        if end is not None and self._ledger.count_bound() > MOST:
+            self.tally.days_left = len(self._ledger.pending_days())
+            return  # to go through all that waits would take longer than there is time for
         published = publish(store, self._ledger, proceed=proceed)
         self.tally.days, self.tally.days_left = published.days, published.left
 
@@ -231,7 +238,7 @@ class _Run:
                 reaped.append((running.pop(future), self._checked(future)))
         self._ledger.store_sheaves(each.sheaf for _, each in reaped if each.sheaf is not None)
         for order, each in reaped:
-            self._count(order, each)
+            self._count(order, each.tally)
         if lost:
             engine.renew()
             again = list(running.values())
@@ -248,18 +255,19 @@ class _Run:
             )
         return reaped
 
-    def _count(self, order: Order, reaped: Reaped) -> None:
+    def _count(self, order: Order, part: Tally) -> None:
         """Count a batch that is recorded."""
         self._selection.release(order.logs)
-        if reaped.gone == len(order.logs) >= _SUSPICIOUS:
-            reaped.gone = 0
+        if part.gone == len(order.logs) >= _SUSPICIOUS:
+            part.gone = 0
             self._failed(
                 f"{order.logs[0].path}: gone when it was to be read, and {len(order.logs) - 1:,}"
                 " more with it: does every worker see the archive under this path?"
             )
-        for failure in reaped.failures:
+        for failure in part.failures:
             self._failed(failure)
-        self.tally.add(reaped)
+        self.tally.failed += part.failed - len(part.failures)
+        self.tally.add(part)
         self._progress.moved(self.tally)
 
     def _failed(self, failure: str) -> None:

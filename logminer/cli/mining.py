@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from logminer.archive import EngineName, Options, Phase, Tally, estimate, mine
+from logminer.archive import EngineName, Options, Phase, Tally, check, estimate, mine
 from logminer.cli import values
 from logminer.cli.summary import FEW, STATES
 from logminer.cli.talk import counted
@@ -94,6 +94,7 @@ def _run(path: Path, asked: Asked, run_id: str, progress: Watch) -> int:
     instance = asked.named_instance()
     source_of(instance)  # knows what is no instance
     options = asked.options()
+    check(asked.paths)  # before a store is made for nothing
     if asked.dry_run:
         return _estimate(path, asked.paths, instance, options, progress)
     with progress:

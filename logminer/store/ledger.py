@@ -301,6 +301,10 @@ class LedgerView:
         )
         return [decode_harvested(outcome) for (outcome,) in rows]
 
+    def count_bound(self) -> int:
+        """Return of how many jobs rows wait bound in sheaves."""
+        return self._count("SELECT count(*) FROM pending WHERE sheaf IS NOT NULL")
+
     def bound_days(self, first: dt.date) -> list[tuple[dt.date, int]]:
         """Return the days from `first` on of which rows wait bound in sheaves: of how many jobs."""
         rows = self._rows(
@@ -310,14 +314,28 @@ class LedgerView:
         )
         return [(dt.date.fromisoformat(day), jobs) for day, jobs in rows]
 
-    def bound(self, first: dt.date, last: dt.date) -> list[tuple[dt.date, int, int]]:
-        """Return day, job and sheaf of what waits bound in a span of days, in this order."""
+    def bound(self, first: dt.date, last: dt.date) -> list[tuple[dt.date, int]]:
+        """Return day and job of what waits bound in a span of days, in this order."""
         rows = self._rows(
-            "SELECT day, job_id, sheaf FROM pending WHERE sheaf IS NOT NULL"
+            "SELECT day, job_id FROM pending WHERE sheaf IS NOT NULL"
             " AND day BETWEEN ? AND ? ORDER BY day, job_id",
             (first.isoformat(), last.isoformat()),
         )
-        return [(dt.date.fromisoformat(day), job_id, sheaf) for day, job_id, sheaf in rows]
+        return [(dt.date.fromisoformat(day), job_id) for day, job_id in rows]
+
+    def bound_sheaves(self) -> list[int]:
+        """Return the sheaves of which rows wait, in the order in which they were stored."""
+        rows = self._rows("SELECT DISTINCT sheaf FROM pending WHERE sheaf IS NOT NULL ORDER BY 1")
+        return [number for (number,) in rows]
+
+    def days_bound(self, job_ids: Iterable[int], *, sheaf: int | None = None) -> dict[int, str]:
+        """Return the days of those of the jobs whose rows wait in a sheaf, or in this one."""
+        rows = self._rows(
+            "SELECT job_id, day FROM pending WHERE job_id IN (SELECT value FROM json_each(?))"
+            " AND sheaf IS NOT NULL AND sheaf = coalesce(?, sheaf)",
+            (json.dumps(list(job_ids)), sheaf),
+        )
+        return dict(rows)
 
     def sheaf(self, number: int) -> tuple[bytes, bytes]:
         """Return the rows of `images` and of `jobs` that are bound in a sheaf, packed."""

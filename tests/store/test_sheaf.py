@@ -41,16 +41,18 @@ def bound(store: Store, *batches: list[Harvested]) -> None:
         publish(store, ledger)
 
 
-@pytest.mark.parametrize("most", [1, 5, 1000])
-def test_same_bytes(
+@pytest.mark.parametrize(("most", "together"), [(1, 1), (5, 2), (5, 100), (1000, 1)])
+def test_same_bytes(  # noqa: PLR0913, PLR0917 -- what the test looks at
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     outcomes: list[Harvested],
     tree: Callable[[Path], dict[str, bytes]],
     most: int,
+    together: int,
 ) -> None:
     """However rows were bound, and however many are laid open at a time, the files are the same."""
-    monkeypatch.setattr(sheaf, "_MOST", most)
+    monkeypatch.setattr(sheaf, "MOST", most)
+    monkeypatch.setattr(sheaf, "_TOGETHER", together)
     one, other = Store.create(tmp_path / "one"), Store.create(tmp_path / "other")
     singly(one, outcomes)
     bound(other, outcomes[:5], outcomes[5:6], outcomes[6:])
