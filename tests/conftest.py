@@ -53,6 +53,10 @@ class S3:
         """Return the method, the path and the condition of everything that was asked so far."""
         return [tuple(each) for each in json.loads(self._ask("GET", "/-/requests"))]
 
+    def count(self) -> int:
+        """Return how many requests there were so far."""
+        return int(self._ask("GET", "/-/count"))
+
     def objects(self, bucket: str) -> dict[str, bytes]:
         """Return everything in a bucket, behind the store's back."""
         import obstore  # noqa: PLC0415 -- only these tests need it

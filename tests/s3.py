@@ -10,6 +10,7 @@ both succeed: here they are answered one after the other. What moto cannot do is
                        answer the next `times` requests of a method, whose path matches an
                        expression, with this error instead
     GET  /-/requests   JSON [[method, path, condition], …]: what was asked so far
+    GET  /-/count      how many that were
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class OneAtATime:
         with self._turn:
             if path == "/-/requests":
                 return self._say(start, "200 OK", json.dumps(self._requests))
+            if path == "/-/count":
+                return self._say(start, "200 OK", str(len(self._requests)))
             if path == "/-/answers":
                 length = int(environ["CONTENT_LENGTH"])
                 self._answers = json.loads(environ["wsgi.input"].read(length))

@@ -97,11 +97,16 @@ class Bucket:
     @classmethod
     def at(cls, url: str) -> Bucket:
         """Return the files below a URL; nothing is asked of any server yet."""
-        url = url.rstrip("/")
+        url, host = url.rstrip("/"), _plain_http()
+        if host not in {None, *_LOOPBACK} and "AWS_ALLOW_HTTP" not in os.environ:
+            raise UsageError(
+                f"the endpoint {host} would be asked over plain HTTP: give its https:// address,"
+                " or set AWS_ALLOW_HTTP=true where the network is to be trusted"
+            )
         try:
             objects = from_url(
                 url,
-                client_options={"allow_http": True} if _on_loopback() else None,
+                client_options={"allow_http": True} if host in _LOOPBACK else None,
                 retry_config={"max_retries": _RETRIES, "retry_timeout": _PATIENCE},
             )
         except (BaseError, ValueError) as error:
@@ -413,11 +418,11 @@ def _version(meta: Any) -> str:  # noqa: ANN401 -- as above
     return str(meta["e_tag"] or "")
 
 
-def _on_loopback() -> bool:
-    """Whether the endpoint lies on this machine: there plain HTTP is no risk."""
+def _plain_http() -> str | None:
+    """Return the host of an S3 endpoint that is to be asked without TLS; None for any other."""
     endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
     url = urllib.parse.urlsplit(endpoint)
-    return url.scheme == "http" and url.hostname in _LOOPBACK
+    return url.hostname if url.scheme == "http" else None
 
 
 def _reason(error: Exception) -> str:

@@ -39,7 +39,7 @@ import shutil
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -64,6 +64,8 @@ _CHECKPOINT: Final = 60.0
 _SHARE: Final = 20
 """Times as long as a checkpoint took is waited before the next one."""
 
+_MAGIC: Final = b"SQLite format 3\0"
+
 _TRIES: Final = 5
 """PUTs of a ledger that are refused although the lock is ours: more are no accident."""
 
@@ -77,14 +79,14 @@ class CarriedLedger(Ledger):
         connection: sqlite3.Connection,
         lease: Lease,
         bucket: Bucket,
-        scratch: tempfile.TemporaryDirectory[str],
+        held: ExitStack,
         version: str | None,
     ) -> None:
         """Wrap a copy; `carry` makes one."""
         super().__init__(path, connection, lease)
         self._lease = lease
         self._bucket = bucket
-        self._scratch = scratch
+        self._held = held
         self._version = version
         self._carried = -1 if version is None else connection.total_changes
         self._carrying = threading.Lock()
@@ -98,27 +100,16 @@ class CarriedLedger(Ledger):
         Raises as `Ledger.open` does.
         """
         lease = Lease(bucket, source)
-        try:
-            scratch = _scratch()
-            try:
-                path, version = _fetch(bucket, source, scratch.name)
-                connection = connect(path, "rwc")
-                try:
-                    with _named(path, bucket, source):
-                        adopt(path, connection)
-                    # The copy need not outlive us.
-                    connection.execute("PRAGMA synchronous = OFF")
-                    connection.execute("PRAGMA journal_mode = MEMORY")
-                except BaseException:
-                    connection.close()
-                    raise
-            except BaseException:
-                scratch.cleanup()
-                raise
-        except BaseException:
-            lease.release()
-            raise
-        return cls(path, connection, lease, bucket, scratch, version)
+        with ExitStack() as held:
+            held.callback(lease.release)
+            path, version = _fetch(bucket, source, held.enter_context(_scratch()))
+            connection = held.enter_context(closing(connect(path, "rwc")))
+            with _named(path, bucket, source):
+                adopt(path, connection)
+            # The copy need not outlive us.
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA journal_mode = MEMORY")
+            return cls(path, connection, lease, bucket, held.pop_all(), version)
 
     def confirm(self) -> None:
         """Raise BusyError unless the lock is still ours."""
@@ -154,8 +145,7 @@ class CarriedLedger(Ledger):
             self._lease.check()
             self.checkpoint()
         finally:
-            super().close()
-            self._scratch.cleanup()
+            self._held.close()
 
     def _put(self, packed: Path) -> None:
         name = ledger_name(self.source)
@@ -191,34 +181,30 @@ class CarriedView(LedgerView):
         self,
         path: Path,
         connection: sqlite3.Connection,
-        scratch: tempfile.TemporaryDirectory[str],
+        held: ExitStack,
     ) -> None:
         """Wrap a copy; `fetch` makes one."""
         super().__init__(path, connection)
-        self._scratch = scratch
+        self._held = held
 
     @classmethod
     def fetch(cls, bucket: Bucket, source: str) -> Self:
         """Fetch the ledger of a source; raises StoreError if there is none."""
-        scratch = _scratch()
-        try:
-            path = _fetched(bucket, source, scratch.name)
-            connection = connect(path, "rw")
-            try:
-                with _named(path, bucket, source):
-                    look(path, connection)
-            except BaseException:
-                connection.close()
-                raise
-        except BaseException:
-            scratch.cleanup()
-            raise
-        return cls(path, connection, scratch)
+        with ExitStack() as held:
+            path, version = _fetch(bucket, source, held.enter_context(_scratch()))
+            if version is None:
+                raise StoreError(
+                    f"there is no ledger at {bucket.location(ledger_name(source))}: nothing was"
+                    " harvested into it yet"
+                )
+            connection = held.enter_context(closing(connect(path, "rw")))
+            with _named(path, bucket, source):
+                look(path, connection)
+            return cls(path, connection, held.pop_all())
 
     def close(self) -> None:
         """Throw the copy away; a second call does nothing."""
-        super().close()
-        self._scratch.cleanup()
+        self._held.close()
 
 
 def _scratch() -> tempfile.TemporaryDirectory[str]:
@@ -236,31 +222,22 @@ def _fetch(bucket: Bucket, source: str, scratch: str) -> tuple[Path, str | None]
         if version is not None:
             try:
                 _copy(pa.input_stream(packed, compression="zstd"), pa.OSFile(str(path), "wb"))
-            except pa.ArrowException as error:
-                raise _damaged(bucket, source, error) from error
             except OSError as error:
-                if error.errno is not None:
+                if error.errno is not None:  # the system's, not the decompressor's
                     raise
                 raise _damaged(bucket, source, error) from error
+            with path.open("rb") as file:
+                if file.read(len(_MAGIC)) != _MAGIC:  # a short one SQLite would take for new
+                    raise _damaged(bucket, source, "it is no SQLite file")
         packed.unlink(missing_ok=True)
     return path, version
 
 
-def _fetched(bucket: Bucket, source: str, scratch: str) -> Path:
-    """Copy a ledger that must be there, and return where it is."""
-    path, version = _fetch(bucket, source, scratch)
-    if version is None:
-        raise StoreError(
-            f"there is no ledger at {bucket.location(ledger_name(source))}: nothing was harvested"
-            " into it yet"
-        )
-    return path
-
-
-def _damaged(bucket: Bucket, source: str, error: Exception) -> StoreError:
+def _damaged(bucket: Bucket, source: str, error: object) -> StoreError:
+    reason = str(error).partition("\n")[0]
     return StoreError(
-        f"{bucket.location(ledger_name(source))} is damaged ({str(error).partition(chr(10))[0]}):"
-        " restore it, or delete it and harvest again; published files stay right either way"
+        f"{bucket.location(ledger_name(source))} is damaged ({reason}): restore it, or delete it"
+        " and harvest again; published files stay right either way"
     )
 
 
