@@ -30,7 +30,8 @@ all knows nothing that has been published, and is replaced.
 
 A checkpoint takes as long as compressing and sending the ledger does, and takes place when twenty
 times as long has passed since the last one, and at least a minute: at most 5 % of a run's time is
-spent on not reading a minute's logs again. The ledger of a million jobs has 24 MB and travels as 5.
+spent on not reading a minute's logs again. It is compressed because that pays: a million done jobs
+are 23 MB, which become 8 in a fifth of a second.
 """
 
 from __future__ import annotations

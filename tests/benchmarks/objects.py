@@ -51,7 +51,7 @@ def one(store: str) -> None:
         took.append(time.perf_counter() - begun)
         return result
 
-    run.publish = timed
+    run.publish = timed  # type: ignore[attr-defined]  # a name of its own, replaced here
     settings = resolve()
     projects = discover(settings, everything=True)
     before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
