@@ -26,7 +26,7 @@ import re
 import urllib.parse
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import obstore
 import pyarrow as pa
@@ -48,13 +48,14 @@ from logminer.errors import (
     StoreError,
     UsageError,
 )
-from logminer.store.shelf import Found
+from logminer.store.shelf import Found, Version
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from obstore import ObjectMeta, PutResult
     from obstore.store import ObjectStore
 
     from logminer.store.ledger import Ledger, LedgerView
@@ -74,6 +75,7 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _SECRET: Final = re.compile(r"\w+://\S+")
 """Addresses, which may be signed."""
+_THROTTLED: Final = re.compile(r"status code: (?:429|503) ")
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
 
 
@@ -82,7 +84,7 @@ class Object:
     """A small object as it was found."""
 
     data: bytes
-    version: str
+    version: Version
     modified: dt.datetime
     """By the server's clock."""
 
@@ -97,7 +99,8 @@ class Bucket:
     @classmethod
     def at(cls, url: str) -> Bucket:
         """Return the files below a URL; nothing is asked of any server yet."""
-        url, host = url.rstrip("/"), _plain_http()
+        url = url.rstrip("/")
+        host = _plain_http() if url.startswith("s3:") else None
         if host not in {None, *_LOOPBACK} and "AWS_ALLOW_HTTP" not in os.environ:
             raise UsageError(
                 f"the endpoint {host} would be asked over plain HTTP: give its https:// address,"
@@ -218,7 +221,7 @@ class Bucket:
         except FileNotFoundError:
             return None
 
-    def fetch_to(self, name: str, path: Path) -> str | None:
+    def fetch_to(self, name: str, path: Path) -> Version | None:
         """Copy an object into a file and return its version; None if there is none."""
         try:
             with self._one_line("read", name), path.open("wb") as file:
@@ -229,7 +232,7 @@ class Bucket:
         except FileNotFoundError:
             return None
 
-    def version(self, name: str) -> str | None:
+    def version(self, name: str) -> Version | None:
         """Return which version of an object there is; None if there is none."""
         try:
             with self._one_line("read", name):
@@ -237,7 +240,7 @@ class Bucket:
         except FileNotFoundError:
             return None
 
-    def put(self, name: str, content: bytes | Path, *, seen: str | None) -> str:
+    def put(self, name: str, content: bytes | Path, *, seen: Version | None) -> Version:
         """Put an object in the place of the version that was seen, and return its version.
 
         `seen` is None where there was none. Raises ChangedError where that is not so any more: it
@@ -249,12 +252,12 @@ class Bucket:
                     self.objects,
                     name,
                     content,
-                    mode={"e_tag": seen} if seen is not None else "create",
+                    mode=cast("Any", dict(seen)) if seen is not None else "create",
                     use_multipart=False,  # has no conditions
                 )
         except FileNotFoundError as error:  # what was seen is gone
             raise ChangedError(self._changed(name)) from error
-        return result["e_tag"] or ""
+        return _version(result)
 
     def now(self, name: str) -> dt.datetime:
         """Return the server's time, as it stamps an object of that name, which is left behind."""
@@ -305,10 +308,10 @@ class Bucket:
                     f"{where} ({_reason(error)}): these credentials may not; a harvest needs to"
                     " list, read and write below the prefix, a report to list and read"
                 ) from error
-            if code is not None and code[1] in {"SlowDown", "Throttling", "ServerBusy"}:
+            if _THROTTLED.search(text):
                 raise BusyError(
-                    f"{where}: object storage asks to slow down ({code[1]}); try again later,"
-                    " nothing is lost"
+                    f"{where}: object storage asks to slow down ({_reason(error)}); try again"
+                    " later, nothing is lost"
                 ) from error
             raise StoreError(
                 f"{where} ({_reason(error)}): check the endpoint, the region and the credentials"
@@ -357,7 +360,7 @@ class _Remote(io.RawIOBase):
         self._position = 0
         self._start = 0
         self._buffer = memoryview(b"")
-        self._version: str | None = None
+        self._e_tag: str | None = None
         self._size = 0
 
     def readable(self) -> bool:
@@ -390,21 +393,21 @@ class _Remote(io.RawIOBase):
         begin = self._position - self._start
         if begin < 0 or begin + count > len(self._buffer):
             end = min(self._position + max(count, _AHEAD), self._size)
-            self._get({"range": (self._position, end), "if_match": self._version})
+            self._get({"range": (self._position, end), "if_match": self._e_tag})
             begin = 0
         self._position += count
         return bytes(self._buffer[begin : begin + count])
 
     def _learn(self) -> None:
         """Read the end, and with it the size and the version."""
-        if self._version is None:
+        if self._e_tag is None:
             self._get({"range": {"suffix": _AHEAD}})
 
     def _get(self, options: Any) -> None:  # noqa: ANN401 -- obstore's types are no types at runtime
         try:
             with self._bucket._one_line("read", self._name):  # noqa: SLF001 -- a part of it
                 result = obstore.get(self._bucket.objects, self._name, options=options)
-                self._version, self._size = _version(result.meta), result.meta["size"]
+                self._e_tag, self._size = result.meta["e_tag"] or "", result.meta["size"]
                 self._start = result.range[0]
                 self._buffer = memoryview(bytes(result.bytes()))
         except ChangedError as error:
@@ -413,9 +416,10 @@ class _Remote(io.RawIOBase):
             raise OSError(str(error)) from error
 
 
-def _version(meta: Any) -> str:  # noqa: ANN401 -- as above
-    """Return what a condition names; every server that has conditions has it."""
-    return str(meta["e_tag"] or "")
+def _version(result: ObjectMeta | PutResult) -> Version:
+    """Return what a condition names."""
+    parts = {"e_tag": result["e_tag"], "version": result["version"]}
+    return {name: value for name, value in parts.items() if value is not None}
 
 
 def _plain_http() -> str | None:
@@ -430,5 +434,5 @@ def _reason(error: Exception) -> str:
     text = str(error).partition("\n")[0]
     if code := _CODE.search(str(error)):
         return code[1]
-    said = text.rpartition(" - ")[2].removeprefix("HTTP error: ").removeprefix("Generic ")
-    return _SECRET.sub("…", said).strip()[:200]
+    said = text.rpartition(" - ")[2].rpartition("status code: ")[2].removeprefix("HTTP error: ")
+    return _SECRET.sub("…", said).strip(" :")[:200]

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from logminer.store.bucket import Bucket
+    from logminer.store.shelf import Version
 
 _CHECKPOINT: Final = 60.0
 """Seconds between two checkpoints, at least."""
@@ -81,7 +82,7 @@ class CarriedLedger(Ledger):
         lease: Lease,
         bucket: Bucket,
         held: ExitStack,
-        version: str | None,
+        version: Version | None,
     ) -> None:
         """Wrap a copy; `carry` makes one."""
         super().__init__(path, connection, lease)
@@ -214,7 +215,7 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
         return tempfile.TemporaryDirectory(prefix="logminer-")
 
 
-def _fetch(bucket: Bucket, source: str, scratch: str) -> tuple[Path, str | None]:
+def _fetch(bucket: Bucket, source: str, scratch: str) -> tuple[Path, Version | None]:
     """Copy a ledger into a directory; return where it is, and which version; None for none."""
     path = Path(scratch, f"{source}.sqlite")
     packed = path.with_suffix(".zst")

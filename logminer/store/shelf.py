@@ -14,12 +14,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from logminer.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
     import pyarrow as pa
@@ -31,13 +31,18 @@ _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _BUCKETS: Final = frozenset({"s3", "gs", "az"})
 
 
+Version: TypeAlias = "Mapping[str, str]"
+"""What tells one state of an object from any other: S3 and Azure compare `e_tag`, Google Cloud its
+`version`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """A file as it was found."""
 
     content: Path | pa.BufferReader
     """Where its bytes are to be read."""
-    version: str | None = None
+    version: Version | None = None
     """What replacing it is conditional on; None where a lock is enough."""
 
 

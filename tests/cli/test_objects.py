@@ -167,7 +167,11 @@ class TestMistakes:
         [
             (DENIED, 4, r"(AccessDenied): these credentials may not"),
             (SLOW, 75, r"object storage asks to slow down (SlowDown); try again later"),
-            (SLOW | {"code": "InternalError"}, 1, "(InternalError): check the endpoint"),
+            (
+                SLOW | {"status": 500, "code": "InternalError"},
+                1,
+                "(InternalError): check the endpoint",
+            ),
         ],
     )
     @pytest.mark.parametrize("method", ["GET", "PUT"])

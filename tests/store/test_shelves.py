@@ -417,6 +417,36 @@ class TestConditions:
         assert shelf.read("x") == b"2"
         assert shelf.read("never") is None
 
+    @pytest.mark.parametrize(
+        ("e_tag", "version", "condition"),
+        [
+            ('"a"', None, {"e_tag": '"a"'}),
+            ('"a"', "7", {"e_tag": '"a"', "version": "7"}),
+            (None, "7", {"version": "7"}),
+        ],
+    )
+    def test_what_is_compared(
+        self,
+        store: Store,
+        monkeypatch: pytest.MonkeyPatch,
+        e_tag: str | None,
+        version: str | None,
+        condition: dict[str, str],
+    ) -> None:
+        """A condition names all that a server gave: some compare one, some the other."""
+        modes: list[object] = []
+
+        def put(*_arguments: object, mode: object, **_options: object) -> dict[str, str | None]:
+            modes.append(mode)
+            return {"e_tag": e_tag, "version": version}
+
+        monkeypatch.setattr(obstore, "put", put)
+        shelf = store.shelf
+        assert isinstance(shelf, Bucket)
+        shelf.put("x", b"", seen=shelf.put("x", b"", seen=None))
+
+        assert modes == ["create", condition]
+
     def test_somebody_wrote_in_between(
         self, store: Store, make_harvested: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
