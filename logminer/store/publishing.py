@@ -169,7 +169,8 @@ def _read(seen: Found, path: str, table: Table) -> pa.Table:
                 f"{path} was not written by this version of logminer: upgrade logminer, or move "
                 "the file away"
             )
-        return file.read().cast(expected)
+        # One thread: several gain little on a day, and each of them keeps memory for itself.
+        return file.read(use_threads=False).cast(expected)
 
 
 def _write(rows: pa.Table, path: Path) -> None:

@@ -76,7 +76,10 @@ def fill(sample: Path, target: Path, rows: int) -> int:
         )
         # As if those projects had never been asked about: everything is listed, as in the other.
         ledger.execute("DELETE FROM job WHERE id < ?", (FIRST,))
-        ledger.execute("UPDATE project SET watermark = NULL, checked_at = NULL, since = NULL")
+        ledger.execute(
+            "UPDATE project SET watermark = NULL, ceiling = NULL, cursor = NULL, since = NULL,"
+            " checked_at = NULL"
+        )
     ledger.close()
     return total
 
