@@ -52,6 +52,7 @@ from logminer.analysis.pulls import (
 )
 from logminer.analysis.query import query, stream
 from logminer.analysis.source import Source
+from logminer.analysis.split import Split
 from logminer.analysis.tags import digest_drift, unpinned
 from logminer.analysis.when import Moment, When
 
@@ -59,6 +60,7 @@ __all__ = [
     "Filters",
     "Moment",
     "Source",
+    "Split",
     "When",
     "by_registry",
     "by_role",
