@@ -28,7 +28,7 @@ from logminer.archive.selection import MAX_PROJECT_ID, Selection
 from logminer.errors import FatalError, SkippableError
 from logminer.model import Depth
 from logminer.reference import Upstreams
-from logminer.store import Ledger, new_run_id, publish, remembered, source_of
+from logminer.store import new_run_id, publish, remembered, source_of
 from logminer.store.sheaf import MOST
 from logminer.trace import VERSION
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from logminer.archive.logs import Log
     from logminer.archive.progress import Progress
-    from logminer.store import LedgerView, Store
+    from logminer.store import Ledger, LedgerView, Store
 
 _BATCH: Final = 128
 """Logs in an order: some 10 MB, a twentieth of a second."""
@@ -115,7 +115,7 @@ def mine(  # noqa: PLR0913 -- what a run works on and with, each named by the ca
     check(paths)
     options, progress = options or Options(), progress or Silence()
     now = now or dt.datetime.now(dt.UTC)
-    with Ledger.open(store.ledger_path(source_of(instance))) as ledger:
+    with store.open_ledger(source_of(instance)) as ledger:
         run = _Run(ledger, instance, options, progress, now)
         run.tally.run_id = run_id or new_run_id(now)
         with remembered(ledger, run.tally, now), _signals(run.interrupt):

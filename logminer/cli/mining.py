@@ -20,7 +20,7 @@ from logminer.errors import LogminerError, UsageError
 from logminer.gitlab import instance_of, named_url
 from logminer.model import Depth
 from logminer.reference import Upstreams
-from logminer.store import Ledger, Store, new_run_id, open_store, source_of
+from logminer.store import Store, new_run_id, open_store, shelf_of, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,48 +78,47 @@ class Asked:
         return instance_of(given if "://" in given else f"https://{given}")
 
 
-def run(path: Path, asked: Asked) -> int:
+def run(location: str, asked: Asked) -> int:
     """Mine what is asked for, say what was done, and return the exit code."""
     run_id = new_run_id(dt.datetime.now(dt.UTC))
     progress = watch(asked.log_format, run_id=run_id, volume=asked.volume, words=MineWords())
     try:
-        return _run(path, asked, run_id, progress)
+        return _run(location, asked, run_id, progress)
     except LogminerError as error:
         progress.error(error)
         return error.exit_code
 
 
-def _run(path: Path, asked: Asked, run_id: str, progress: Watch) -> int:
+def _run(location: str, asked: Asked, run_id: str, progress: Watch) -> int:
     began = time.monotonic()
     instance = asked.named_instance()
     source_of(instance)  # knows what is no instance
     options = asked.options()
     check(asked.paths)  # before a store is made for nothing
     if asked.dry_run:
-        return _estimate(path, asked.paths, instance, options, progress)
+        return _estimate(location, asked.paths, instance, options, progress)
     with progress:
         tally = mine(
-            Store.create(path),
+            Store.create(location),
             asked.paths,
             instance=instance,
             options=options,
             progress=progress,
             run_id=run_id,
         )
-    progress.summary(tally, store=str(path), seconds=time.monotonic() - began)
+    progress.summary(tally, store=location, seconds=time.monotonic() - began)
     return tally.exit_code
 
 
 def _estimate(
-    path: Path, paths: Sequence[str], instance: str, options: Options, progress: Watch
+    location: str, paths: Sequence[str], instance: str, options: Options, progress: Watch
 ) -> int:
     """Say what a run would do."""
+    source = source_of(instance)
     with contextlib.ExitStack() as opened:
         view = None
-        if path.exists():
-            ledger_path = open_store(path).ledger_path(source_of(instance))
-            if ledger_path.exists():
-                view = opened.enter_context(Ledger.read(ledger_path))
+        if shelf_of(location).exists() and (store := open_store(location)).has_ledger(source):
+            view = opened.enter_context(store.read_ledger(source))
         aside = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="logminer-")))
         guess = estimate(view, paths, options=options, aside=aside / "jobs.sqlite")
     tally = guess.tally

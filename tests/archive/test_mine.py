@@ -307,7 +307,7 @@ def test_estimate(archive: Path, dig: Dig, tmp_path: Path) -> None:
     """What a run would read is counted without opening a log, and nothing is written."""
     guess = estimate(None, [str(archive)], options=Options(), aside=tmp_path / "aside")
     tally = dig(archive)
-    with Ledger.read(Store(tmp_path / "store").ledger_path(source_of(INSTANCE))) as view:
+    with open_store(tmp_path / "store").read_ledger(source_of(INSTANCE)) as view:
         after = estimate(view, [str(archive)], options=Options(), aside=tmp_path / "aside")
 
     assert (guess.logs, guess.bytes) == (tally.jobs_done, tally.read)
