@@ -113,6 +113,16 @@ class ReportFormat(StrEnum):
     JSON = "json"
 
 
+class InventoryFormat(StrEnum):
+    """How declarations and findings are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    JUNIT = "junit"
+    CODEQUALITY = "codequality"
+
+
 class SchemaFormat(StrEnum):
     """How the data dictionary is printed."""
 
@@ -481,3 +491,66 @@ def schema(
             print(dictionary_json(data_dictionary()))
         else:
             dictionary_table(data_dictionary())
+
+
+@app.command()
+def inventory(  # noqa: PLR0913 -- one for each flag
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE]...", help="Only these files of local clones."),
+    ] = None,
+    *,
+    path: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Local clone, or a directory of them; may be repeated."),
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="TOML file of rules; prints what breaks them, and exits with 1 if anything does.",
+        ),
+    ] = None,
+    format: Annotated[  # noqa: A002 -- the flag's word
+        InventoryFormat,
+        typer.Option(
+            "--format", "-f", help="table, csv or json; with --check also junit or codequality."
+        ),
+    ] = InventoryFormat.TABLE,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to stdout."),
+    ] = None,
+    variable: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="A CI/CD variable of the project; may be repeated."
+        ),
+    ] = None,
+    mirrors: MirrorsOption = None,
+) -> None:
+    """Show which images configuration declares, before anything runs.
+
+    Reads GitLab CI configuration, Dockerfiles, Compose files, Kubernetes manifests, Kustomize and
+    Helm charts in local clones, without any server. What cannot be known stays as it is written and
+    counts as unresolved.
+
+    With --check, a policy of allowed registries, required proxies, forbidden tags and required
+    digests is held against them: for a pipeline job or a pre-commit hook.
+    """
+    with exit_codes():
+        from logminer.cli.inventory import Asked, run  # noqa: PLC0415 -- heavy
+        from logminer.errors import UsageError  # noqa: PLC0415 -- only where it is needed
+
+        if not files and not path:
+            raise UsageError("name a local clone with --path DIR, or files")
+        asked = Asked(
+            files=files or (),
+            directories=path or (),
+            format=format.value,
+            policy=check,
+            mirrors=mirrors,
+            variables=variable or (),
+            output=output,
+        )
+        raise typer.Exit(run(asked))
