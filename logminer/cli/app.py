@@ -528,6 +528,10 @@ def inventory(  # noqa: PLR0913 -- one for each flag
         ),
     ] = None,
     mirrors: MirrorsOption = None,
+    render: Annotated[
+        bool,
+        typer.Option("--render", help="Let helm render charts, offline and with their own values."),
+    ] = False,
 ) -> None:
     """Show which images configuration declares, before anything runs.
 
@@ -552,5 +556,6 @@ def inventory(  # noqa: PLR0913 -- one for each flag
             mirrors=mirrors,
             variables=variable or (),
             output=output,
+            render=render,
         )
         raise typer.Exit(run(asked))
