@@ -11,10 +11,14 @@
     status    `logminer status`
     check     `logminer verify`
     logs      `logminer extract`
+    declaring the commands about what is declared, their flags, their help
     inventory `logminer inventory`
     clones    the files of local clones
     declared  declarations and findings as tables and reports
     explain   `logminer extract --explain`
+    exposed   `logminer exposure`
+    query     `logminer query`
+    rows      rows of any columns, batch by batch, in every format
     demo      the whole product without an account
 
 Results go to stdout, talk goes to stderr. Heavy rooms are imported inside the commands that use
