@@ -481,3 +481,31 @@ def schema(
             print(dictionary_json(data_dictionary()))
         else:
             dictionary_table(data_dictionary())
+
+
+@app.command()
+def migrate(
+    store: StoreOption,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how many files are of which version.")
+    ] = False,
+    log_format: Annotated[
+        TalkFormat, typer.Option(help="As harvest's: auto, plain or json.")
+    ] = TalkFormat.AUTO,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
+) -> None:
+    """Bring a store that an older logminer wrote up to date.
+
+    Writes each Parquet file of an older schema version anew, and brings the ledgers up to date. It
+    may be stopped at any time (Ctrl-C, even kill -9) and run again; readers may go on reading. A
+    store that a newer logminer wrote is refused (exit 2), one that is being harvested is left for
+    later (exit 75).
+
+    A harvest needs no migration first: it brings its ledger and the days it touches up to date.
+    """
+    with exit_codes():
+        from logminer.cli.migrate import run  # noqa: PLC0415 -- heavy
+        from logminer.cli.watch import LogFormat  # noqa: PLC0415 -- heavy
+
+        run(store, dry_run=dry_run, log_format=LogFormat(log_format.value), quiet=quiet)

@@ -2,6 +2,7 @@
 
     publishing  a ledger's outcomes become rows of Parquet files
     dataset     a store: its layout, its files, its tables as DataFrames
+    migration   files of an older version become today's
     ledger      which jobs are known, queued, done, and not yet published
     tables      the ledger's file: SQLite tables, and how an older file becomes today's
     lock        one writer for each source
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from logminer.store.ledger import ProjectCounts as ProjectCounts
     from logminer.store.ledger import Run as Run
     from logminer.store.ledger import WatchedJob as WatchedJob
+    from logminer.store.migration import Outdated as Outdated
+    from logminer.store.migration import migrate as migrate
+    from logminer.store.migration import outdated as outdated
     from logminer.store.publishing import PublishSummary as PublishSummary
     from logminer.store.publishing import publish as publish
 
@@ -36,12 +40,15 @@ _HOME = {
     "Ledger": "ledger",
     "Listing": "ledger",
     "LedgerView": "ledger",
+    "Outdated": "migration",
     "ProjectCounts": "ledger",
     "PublishSummary": "publishing",
     "Run": "ledger",
     "Store": "dataset",
     "WatchedJob": "ledger",
+    "migrate": "migration",
     "open_store": "dataset",
+    "outdated": "migration",
     "publish": "publishing",
     "source_of": "dataset",
 }

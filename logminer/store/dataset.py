@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
-from logminer.errors import NotAStoreError, StoreError, UsageError
+from logminer.errors import NewerStoreError, NotAStoreError, StoreError, UsageError
 from logminer.period import parse_moment
 from logminer.store.durable import flush, replacing
 from logminer.store.schema import (
@@ -52,6 +52,14 @@ _LAYOUT: Final = {*TABLES, "state"}
 
 _NOT_OURS: Final = {"lost+found"}
 """What a fresh volume may hold: the root of an ext4 file system has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """Between which versions of the schema the files of a store lie."""
+
+    oldest: int
+    newest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,43 @@ class Store:
         """Return the names of the sources that have a ledger here, sorted."""
         return sorted(path.stem for path in (self.path / "state").glob(f"*{_LEDGER}"))
 
+    def versions(self) -> Versions:
+        """Return between which versions of the schema the files lie, by what the marker says.
+
+        Raises NotAStoreError if there is no store, NewerStoreError if it is from a newer logminer.
+        """
+        try:
+            marker = json.loads((self.path / _MARKER).read_bytes())
+            newest = marker["schema_version"] if marker["format"] == _FORMAT else None
+            oldest = marker.get("oldest_version", newest)
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+            newest = oldest = None
+        except OSError as error:
+            raise StoreError(f"cannot read {self.path}: {error.strerror}") from error
+        if not (isinstance(newest, int) and isinstance(oldest, int)):
+            raise NotAStoreError(
+                f"{self.path} is no logminer store: `logminer harvest --store {self.path}` makes"
+                " one"
+            )
+        if newest > SCHEMA_VERSION:
+            raise NewerStoreError(
+                f"{self.path} was written by a newer logminer (schema version {newest}, this one "
+                f"knows {SCHEMA_VERSION}): upgrade logminer"
+            )
+        return Versions(oldest=oldest, newest=newest)
+
+    def mark(self, oldest: int, *, aside: Path) -> None:
+        """Say that from now on files of this version are written; `oldest` may still lie there.
+
+        Said before the first of them is written, so that an older logminer refuses the store
+        rather than its files.
+        """
+        marker = {"format": _FORMAT, "schema_version": SCHEMA_VERSION}
+        if oldest < SCHEMA_VERSION:
+            marker["oldest_version"] = oldest
+        with writable(self.path), replacing(self.path / _MARKER, aside=aside) as file:
+            file.write_text(json.dumps(marker) + "\n", encoding="utf-8")
+
     def schema(self, table: Table) -> pa.Schema:
         """Return what readers of a table see: every column, the partition last."""
         return schema(table)
@@ -92,7 +137,7 @@ class Store:
 
         Sorted by day, then by source; None leaves that side open.
         """
-        return [str(path) for _, path in self._days(table, since, until)]
+        return [str(path) for _, path in self.days(table, since, until)]
 
     def images(
         self,
@@ -121,8 +166,8 @@ class Store:
         """Return the jobs between two moments; everything else as `images` does."""
         return self._frame("jobs", since, until, columns)
 
-    def _days(
-        self, table: Table, since: dt.date | None, until: dt.date | None
+    def days(
+        self, table: Table, since: dt.date | None = None, until: dt.date | None = None
     ) -> list[tuple[dt.date, Path]]:
         """Return every file of the asked days, with its day."""
         found = []
@@ -148,7 +193,7 @@ class Store:
             )
         now = dt.datetime.now(dt.UTC)
         begin, end = _moment(since, now), _moment(until, now)
-        days = self._days(table, begin and begin.date(), end and _day_after(end))
+        days = self.days(table, begin and begin.date(), end and _day_after(end))
         with readable(self.path / table):
             return _pandas(_scan(table, days).to_table(columns=names, filter=_between(begin, end)))
 
@@ -169,33 +214,16 @@ class Store:
         for name in sorted(_LAYOUT):
             (self.path / name).mkdir(exist_ok=True)
         flush(self.path)
-        marker = {"format": _FORMAT, "schema_version": SCHEMA_VERSION}
-        with replacing(self.path / _MARKER, aside=aside) as file:
-            file.write_text(json.dumps(marker) + "\n", encoding="utf-8")
+        self.mark(SCHEMA_VERSION, aside=aside)
 
 
 def open_store(path: Path | str) -> Store:
     """Return the store at `path`.
 
-    Raises NotAStoreError if there is none, StoreError if it is from a newer logminer.
+    Raises NotAStoreError if there is none, NewerStoreError if it is from a newer logminer.
     """
     store = Store(Path(path))
-    try:
-        marker = json.loads((store.path / _MARKER).read_bytes())
-        version = marker["schema_version"] if marker["format"] == _FORMAT else None
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-        version = None
-    except OSError as error:
-        raise StoreError(f"cannot read {store.path}: {error.strerror}") from error
-    if not isinstance(version, int):
-        raise NotAStoreError(
-            f"{store.path} is no logminer store: `logminer harvest --store {store.path}` makes one"
-        )
-    if version > SCHEMA_VERSION:
-        raise StoreError(
-            f"{store.path} was written by a newer logminer (schema version {version}, this one "
-            f"knows {SCHEMA_VERSION}): upgrade logminer"
-        )
+    store.versions()
     return store
 
 

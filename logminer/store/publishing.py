@@ -13,19 +13,22 @@ gets the same promise by reading `jobs` first.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from logminer.errors import StoreError
+from logminer.errors import NewerStoreError, StoreError
 from logminer.store.dataset import data_file, readable, writable
 from logminer.store.durable import remove, replacing
 from logminer.store.schema import (
+    SCHEMA_VERSION,
     TABLES,
     Row,
     Table,
+    brought_up,
     file_schema,
     image_rows,
     job_row,
@@ -34,7 +37,6 @@ from logminer.store.schema import (
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
-    from pathlib import Path
 
     from logminer.model import Harvested
     from logminer.store.dataset import Store
@@ -85,14 +87,20 @@ def publish(
     """
     days = jobs = images = 0
     pending = ledger.pending_days()
+    versions = store.versions()
+    if pending and versions.newest < SCHEMA_VERSION:
+        store.mark(versions.oldest, aside=ledger.aside / "store.json")
     for day in pending:
         if not proceed(days, len(pending)):
             break
         recorded, rows = _collect(ledger, day)
         job_ids = recorded + ledger.withdrawn(day)
-        for table in _ROWS:
+        paths = {table: data_file(store.path, table, day, ledger.source) for table in _ROWS}
+        for path in filter(Path.exists, paths.values()):
+            version_of(path)  # a newer one is refused before any is replaced
+        for table, path in paths.items():
             _replace(
-                data_file(store.path, table, day, ledger.source),
+                path,
                 table,
                 job_ids,
                 rows[table],
@@ -136,18 +144,41 @@ def _replace(path: Path, table: Table, job_ids: list[int], rows: pa.Table, *, as
             remove(path)
 
 
+def renew(path: Path, table: Table, *, aside: Path) -> None:
+    """Write a file of an older version anew, as this version would have written its rows."""
+    _replace(path, table, [], file_schema(table).empty_table(), aside=aside)
+
+
+def version_of(path: Path) -> int:
+    """Return the version of the schema that a file was written with; reads its footer only.
+
+    Raises NewerStoreError for a file of a newer logminer, StoreError for one that is none of ours.
+    """
+    with readable(path):
+        metadata = pq.read_schema(path).metadata or {}
+    version = metadata.get(b"schema_version", b"")
+    if not version.isdigit():
+        raise StoreError(f"{path} was not written by logminer: move it away")
+    if int(version) > SCHEMA_VERSION:
+        raise NewerStoreError(
+            f"{path} was written by a newer logminer (schema version {int(version)}, this one "
+            f"knows {SCHEMA_VERSION}): upgrade logminer"
+        )
+    return int(version)
+
+
 def _read(path: Path, table: Table) -> pa.Table:
-    """Return the rows of one file."""
-    expected = file_schema(table)
+    """Return the rows of one file, whatever version wrote it."""
+    version = version_of(path)
     # One file by itself: read as part of a dataset it would gain the partition's column.
     with readable(path), pq.ParquetFile(path) as file:
-        version = (file.schema_arrow.metadata or {}).get(b"schema_version")
-        if version != expected.metadata[b"schema_version"]:
-            raise StoreError(
-                f"{path} was not written by this version of logminer: upgrade logminer, or move "
-                "the file away"
-            )
-        return file.read().cast(expected)
+        rows = file.read()
+        if version == SCHEMA_VERSION:
+            return rows.cast(file_schema(table))
+        try:
+            return brought_up(rows, table)
+        except ValueError as error:
+            raise StoreError(f"cannot read {path} ({error}): restore it from a copy") from error
 
 
 def _write(rows: pa.Table, path: Path) -> None:

@@ -487,6 +487,21 @@ def schema(table: Table) -> pa.Schema:
     return _schema(_COLUMNS[table])
 
 
+def brought_up(rows: pa.Table, table: Table) -> pa.Table:
+    """Return the rows of a file of an older version as today's file holds them.
+
+    Up to now versions have only added columns that may be null: what was not kept is not known.
+    Raises ValueError where that is not so: then the file is not what its version says.
+    """
+    today = file_schema(table)
+    for field in today:
+        if field.name not in rows.schema.names:
+            if not field.nullable:
+                raise ValueError(f"it has no column {field.name}")
+            rows = rows.append_column(field.name, pa.nulls(rows.num_rows, field.type))
+    return rows.select(today.names).cast(today)
+
+
 @cache
 def file_schema(table: Table) -> pa.Schema:
     """Return what one file of a table holds: every column but the partition."""

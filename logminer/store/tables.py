@@ -10,16 +10,16 @@ kept on a network file system.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from logminer.errors import StoreError
+from logminer.errors import NewerStoreError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LEDGER_VERSION: Final = 2
+LEDGER_VERSION: Final = 3
 """SQLite's `user_version`: raised when the tables below change, with a step in `_STEPS`."""
 
 _APPLICATION_ID: Final = 0x6C6D6E72
@@ -68,6 +68,16 @@ _ADDED_IN_2: Final = (
     """,
 )
 
+_ADDED_IN_3: Final = (
+    # Jobs whose trace was asked for again and is not to be had any more: never asked for a third
+    # time, or a budget would be spent on them before anything else.
+    """
+    CREATE TABLE lost (
+        job_id INTEGER PRIMARY KEY
+    ) STRICT
+    """,
+)
+
 _TABLES: Final = (
     """
     CREATE TABLE project (
@@ -93,6 +103,7 @@ _TABLES: Final = (
     """,
     "CREATE INDEX pending_day ON pending (day, job_id)",
     *_ADDED_IN_2,
+    *_ADDED_IN_3,
 )
 
 _STEPS: Final = {
@@ -113,6 +124,7 @@ _STEPS: Final = {
         *_JOB_INDEXES,
         *_ADDED_IN_2,
     ),
+    2: _ADDED_IN_3,
 }
 """What makes the next version out of each older one."""
 
@@ -153,8 +165,14 @@ def look(path: Path, connection: sqlite3.Connection) -> None:
         if version < LEDGER_VERSION:
             raise StoreError(
                 f"{path} was written by an older logminer (ledger version {version}, this one "
-                f"reads {LEDGER_VERSION}): harvest once, which brings it up to date"
+                f"reads {LEDGER_VERSION}): run `logminer migrate`, which brings it up to date"
             )
+
+
+def ledger_version(path: Path) -> int:
+    """Return the version of the ledger at `path`; raise StoreError for what is none of ours."""
+    with closing(connect(path, "rw")) as connection, one_line(path):
+        return _version(path, connection)
 
 
 def _version(path: Path, connection: sqlite3.Connection) -> int:
@@ -164,7 +182,7 @@ def _version(path: Path, connection: sqlite3.Connection) -> int:
     if application != _APPLICATION_ID:
         raise StoreError(f"{path} is an SQLite file, but no ledger of logminer: move it away")
     if version > LEDGER_VERSION:
-        raise StoreError(
+        raise NewerStoreError(
             f"{path} was written by a newer logminer (ledger version {version}, this one knows "
             f"{LEDGER_VERSION}): upgrade logminer"
         )

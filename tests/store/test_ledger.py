@@ -545,7 +545,7 @@ with ledger._transaction() as connection:
                 "INSERT INTO job VALUES (3, 7, 'queued', NULL, ?)", (encode_job(make_job(3)),)
             )
             connection.commit()
-        with pytest.raises(StoreError, match=r"older logminer .*: harvest once"):
+        with pytest.raises(StoreError, match=r"older logminer .*: run `logminer migrate`"):
             Ledger.read(path)
         with Ledger.open(path) as ledger:
             assert states(path) == {1: "done", 2: "open", 3: "queued", 4: "open"}
@@ -565,9 +565,9 @@ with ledger._transaction() as connection:
         """A ledger of a newer logminer is left alone."""
         Ledger.open(path).close()
         with closing(sqlite3.connect(path)) as connection:
-            connection.execute("PRAGMA user_version = 3")
+            connection.execute("PRAGMA user_version = 4")
         with pytest.raises(
-            StoreError, match=r"newer logminer \(ledger version 3, this one knows 2"
+            StoreError, match=r"newer logminer \(ledger version 4, this one knows 3"
         ):
             opener(path)
 
