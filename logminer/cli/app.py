@@ -267,6 +267,14 @@ def harvest(  # noqa: PLR0913 -- one for each flag
             " minutes it would be.",
         ),
     ] = False,
+    metrics_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what the run measured as OpenMetrics text, also when it fails; name it"
+            " *.prom for the node exporter's textfile collector.",
+        ),
+    ] = None,
     log_format: Annotated[
         TalkFormat,
         typer.Option(
@@ -309,6 +317,7 @@ def harvest(  # noqa: PLR0913 -- one for each flag
             max_requests=max_requests,
             max_duration=max_duration,
             dry_run=dry_run,
+            metrics_file=metrics_file,
             log_format=LogFormat(log_format.value),
             volume=Volume.QUIET if quiet else Volume.VERBOSE if verbose else Volume.NORMAL,
         )
@@ -330,6 +339,14 @@ def status(
     format: Annotated[  # noqa: A002 -- the flag's word
         ReportFormat, typer.Option("--format", "-f", help="table, csv or json.")
     ] = ReportFormat.TABLE,
+    max_age: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Exit 3 unless every source was harvested completely within this time, as in 26h;"
+            " a line for each. A health check.",
+        ),
+    ] = None,
 ) -> None:
     """Show how far each project is harvested, and what waits.
 
@@ -339,7 +356,8 @@ def status(
     with exit_codes():
         from logminer.cli.status import run  # noqa: PLC0415 -- heavy
 
-        run(store, projects=project or (), format=format.value)
+        code = run(store, projects=project or (), format=format.value, max_age=max_age)
+        raise typer.Exit(code)
 
 
 @app.command()

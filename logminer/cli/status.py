@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from logminer.cli import values
 from logminer.cli.output import show
 from logminer.cli.talk import counted, visible
 from logminer.errors import UsageError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from logminer.store import ProjectCounts, Run
+    from logminer.store import ProjectCounts, Run, Store
 
 _SCREEN: Final = 40
 """Projects that a table shows; programs get all of them."""
@@ -55,9 +56,47 @@ class _Source:
     last_success: Run | None
 
 
-def run(path: Path, *, projects: Sequence[str], format: str) -> None:  # noqa: A002 -- the flag's word
-    """Print the state of every source of a store, or of some of its projects."""
+def run(
+    path: Path,
+    *,
+    projects: Sequence[str],
+    format: str,  # noqa: A002 -- the flag's word
+    max_age: str | None = None,
+) -> int:
+    """Print the state of every source of a store, or of some of its projects.
+
+    Returns 0, or 3 where a last success is older than `max_age` or there is none.
+    """
+    oldest = values.seconds(max_age, flag="--max-age") if max_age is not None else None
     store = open_store(path)
+    late = oldest is not None and not _is_fresh(store, oldest, tell=format == "table")
+    if oldest is None or format != "table":
+        _print(store, path, projects=projects, format=format)
+    return 3 if late else 0
+
+
+def _is_fresh(store: Store, seconds: float, *, tell: bool) -> bool:
+    """Whether every source was harvested completely within this time; a line for each if asked.
+
+    Asks only how runs ended, so it costs the same whatever the ledgers hold.
+    """
+    now = dt.datetime.now(dt.UTC)
+    fresh = []
+    for name in store.sources():
+        with contextlib.closing(Ledger.read(store.ledger_path(name))) as ledger:
+            last = ledger.last_success()
+        ended = last.ended if last else None
+        fresh.append(ended is not None and (now - ended).total_seconds() <= seconds)
+        if tell:
+            word = "fresh" if fresh[-1] else "stale"
+            print(f"{word}: {visible(name)}: last complete run: {_minute(ended)}")
+    if not fresh and tell:
+        print("stale: nothing was harvested yet")
+    return bool(fresh) and all(fresh)
+
+
+def _print(store: Store, path: Path, *, projects: Sequence[str], format: str) -> None:  # noqa: A002 -- the flag's word
+    """Print every source."""
     sources = []
     for name in store.sources():
         with contextlib.closing(Ledger.read(store.ledger_path(name))) as ledger:

@@ -55,6 +55,8 @@ class Tally:
     """Docker and Kubernetes traces without an image: has the runner's wording changed?"""
     requests: int = 0
     """Discovery's included."""
+    answers: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Requests by endpoint and class of the status: `2xx`, …; `none` where no answer came."""
     retries: int = 0
     rate_limited: int = 0
     """Answers of 429."""
@@ -101,8 +103,10 @@ class Tally:
             "not_understood": self.not_understood,
             "without_image": self.without_image,
             "requests": self.requests,
+            "answers": self.answers,
             "retries": self.retries,
             "rate_limited": self.rate_limited,
+            "requests_left": self.requests_left,
             "received": self.received,
             "days": self.days,
             "days_left": self.days_left,

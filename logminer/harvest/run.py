@@ -42,7 +42,7 @@ from logminer.store import Ledger, Listing, publish, source_of
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Iterator, Sequence
 
-    from logminer.gitlab import Settings
+    from logminer.gitlab import Counts, Settings
     from logminer.harvest.progress import Progress
     from logminer.model import Harvested, Job, Project
     from logminer.store import Store
@@ -405,6 +405,7 @@ class _Run:
         """Take over what the client counts."""
         counts, tally = self._client.counts, self.tally
         tally.requests = self._budget.spent
+        tally.answers = _answers(counts, spent=self._budget.spent)
         tally.retries = counts.retries
         tally.rate_limited = counts.rate_limited
         tally.received = counts.received
@@ -418,6 +419,24 @@ def _turn(listing: Listing | None) -> tuple[bool, dt.datetime]:
     if listing is None:
         return True, never
     return listing.cursor is None, listing.checked_at or never
+
+
+def _answers(counts: Counts, *, spent: int) -> dict[str, dict[str, int]]:
+    """Return how many requests of each endpoint were answered how.
+
+    What the budget was spent on beyond the client's own requests was discovery.
+    """
+    answers: dict[str, dict[str, int]] = {}
+    for (kind, status), number in sorted(counts.answers.items()):
+        answers.setdefault(kind, {})[status] = number
+    for kind, number in sorted(counts.requests.items()):
+        unanswered = number - sum(answers.get(kind, {}).values())
+        if unanswered:
+            answers.setdefault(kind, {})["none"] = unanswered
+    discovery = spent - counts.requests.total()
+    if discovery > 0:
+        answers["discovery"] = {"any": discovery}
+    return answers
 
 
 async def _gather(work: Iterable[Coroutine[None, None, None]]) -> None:
