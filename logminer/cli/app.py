@@ -267,6 +267,26 @@ def harvest(  # noqa: PLR0913 -- one for each flag
             " minutes it would be.",
         ),
     ] = False,
+    keep_preamble: Annotated[
+        bool,
+        typer.Option(
+            "--keep-preamble",
+            help="Keep of each log what tells of images (2 KB of an ordinary one), so that later"
+            " rules can read it without the server. It is text of your logs: guard it as them.",
+        ),
+    ] = False,
+    reparse: Annotated[
+        bool,
+        typer.Option(
+            "--reparse",
+            help="Read nothing new, but again what older rules have read: from what was kept, else"
+            " from the server. A log that is gone by now leaves its rows as they are.",
+        ),
+    ] = False,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="With --reparse: only from what was kept; no token needed."),
+    ] = False,
     metrics_file: Annotated[
         Path | None,
         typer.Option(
@@ -318,6 +338,9 @@ def harvest(  # noqa: PLR0913 -- one for each flag
             max_duration=max_duration,
             dry_run=dry_run,
             metrics_file=metrics_file,
+            keep_preamble=keep_preamble,
+            reparse=reparse,
+            offline=offline,
             log_format=LogFormat(log_format.value),
             volume=Volume.QUIET if quiet else Volume.VERBOSE if verbose else Volume.NORMAL,
         )

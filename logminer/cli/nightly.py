@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from logminer.cli import metrics, values
+from logminer.cli.again import reread
 from logminer.cli.talk import INTERRUPTED, complain, counted
 from logminer.cli.watch import LogFormat, Volume, Watch, watch
 from logminer.errors import LogminerError, UsageError
@@ -72,6 +73,9 @@ class Asked:
     max_duration: str | None
     dry_run: bool
     metrics_file: Path | None
+    keep_preamble: bool
+    reparse: bool
+    offline: bool
     log_format: LogFormat
     volume: Volume
 
@@ -91,6 +95,7 @@ class Asked:
                 else None
             ),
             upstreams=Upstreams.load(self.mirrors) if self.mirrors else Upstreams.default(),
+            keep=self.keep_preamble,
         )
 
     def budget(self, began: float) -> Budget:
@@ -120,7 +125,12 @@ def run(path: Path, asked: Asked) -> int:
     progress = watch(asked.log_format, run_id=run_id, volume=asked.volume)
     with _measured(path, asked, run_id) as end:
         try:
-            end.code = _run(path, asked, run_id, progress, end)
+            if asked.reparse:
+                end.code = reread(path, asked, run_id, progress, end)
+            elif asked.offline:
+                raise UsageError("--offline reads again what was kept of logs: give --reparse, too")
+            else:
+                end.code = _run(path, asked, run_id, progress, end)
         except LogminerError as error:
             progress.error(error)
             end.code = error.exit_code
@@ -131,7 +141,7 @@ def run(path: Path, asked: Asked) -> int:
 
 
 @dataclass(slots=True)
-class _End:
+class End:
     """How a run ended; until it has, it failed."""
 
     code: int = 1
@@ -140,10 +150,10 @@ class _End:
 
 
 @contextlib.contextmanager
-def _measured(path: Path, asked: Asked, run_id: str) -> Iterator[_End]:
+def _measured(path: Path, asked: Asked, run_id: str) -> Iterator[End]:
     """Write the metrics that are asked for, however the run inside ends."""
     began = time.monotonic()
-    end = _End()
+    end = End()
     file = None if asked.dry_run else asked.metrics_file
     if file is not None:
         metrics.check(file)
@@ -165,7 +175,7 @@ def _measured(path: Path, asked: Asked, run_id: str) -> Iterator[_End]:
                 end.code = end.code or 3
 
 
-def _run(path: Path, asked: Asked, run_id: str, progress: Watch, end: _End) -> int:
+def _run(path: Path, asked: Asked, run_id: str, progress: Watch, end: End) -> int:
     began = time.monotonic()
     options = asked.options()
     budget = asked.budget(began)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from logminer.harvest.rules import names_images
+
 if TYPE_CHECKING:
-    from logminer.model import TraceState
+    from logminer.model import Harvested, TraceState
 
 _NAMED: int = 100
 """Failures and skipped projects that the ledger remembers of a run."""
@@ -28,6 +30,8 @@ class Tally:
     """The figures of one run; the closing summary is made from nothing else."""
 
     run_id: str = ""
+    reparse: bool = False
+    """Whether old logs were read again, and nothing new."""
     projects: int = 0
     """In scope."""
     projects_listed: int = 0
@@ -45,6 +49,12 @@ class Tally:
     """Not ended when they were last seen."""
     jobs_gone: int = 0
     """Forgotten by the server before they ended."""
+    from_kept: int = 0
+    """Read again from what was kept of them, without asking the server."""
+    jobs_kept: int = 0
+    """Not read again, because their logs are gone or shorter now: their rows stay as they are."""
+    not_keepable: int = 0
+    """Read, and too much of them would have to be kept."""
     traces: Counter[TraceState] = field(default_factory=Counter)
     traces_cut: int = 0
     """Read only up to the limit of `max_trace_bytes`."""
@@ -81,10 +91,26 @@ class Tally:
             return 75
         return 3 if self.failures else 0
 
+    def count(self, each: Harvested, *, limit: int | None, keep: bool) -> None:
+        """Count what one job contributes; `limit` and `keep` are what the run was asked for."""
+        self.jobs_done += 1
+        self.traces[each.state] += 1
+        self.images += len(each.uses)
+        summary = each.summary
+        if summary is None:
+            return
+        self.traces_cut += limit is not None and summary.bytes >= limit
+        self.not_keepable += keep and each.kept is None
+        if not summary.recognised:
+            self.not_understood += 1
+        elif not each.uses and names_images(summary):
+            self.without_image += 1
+
     def as_dict(self) -> dict[str, Any]:
         """Return the figures by name, in values that JSON has; of long lists the beginning."""
         return {
             "run_id": self.run_id,
+            "reparse": self.reparse,
             "projects": self.projects,
             "projects_listed": self.projects_listed,
             "projects_skipped": len(self.skipped_projects),
@@ -97,6 +123,9 @@ class Tally:
             "jobs_waiting": self.jobs_waiting,
             "jobs_open": self.jobs_open,
             "jobs_gone": self.jobs_gone,
+            "from_kept": self.from_kept,
+            "jobs_kept": self.jobs_kept,
+            "not_keepable": self.not_keepable,
             "traces": {str(state): count for state, count in sorted(self.traces.items())},
             "traces_cut": self.traces_cut,
             "images": self.images,

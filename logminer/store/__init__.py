@@ -3,6 +3,7 @@
     publishing  a ledger's outcomes become rows of Parquet files
     dataset     a store: its layout, its files, its tables as DataFrames
     migration   files of an older version become today's
+    rereading   jobs whose rows were made by older rules
     ledger      which jobs are known, queued, done, and not yet published
     tables      the ledger's file: SQLite tables, and how an older file becomes today's
     lock        one writer for each source
@@ -34,19 +35,27 @@ if TYPE_CHECKING:
     from logminer.store.migration import outdated as outdated
     from logminer.store.publishing import PublishSummary as PublishSummary
     from logminer.store.publishing import publish as publish
+    from logminer.store.rereading import OldJob as OldJob
+    from logminer.store.rereading import Wanted as Wanted
+    from logminer.store.rereading import count_old as count_old
+    from logminer.store.rereading import old_jobs as old_jobs
 
 _HOME = {
     "Batch": "ledger",
     "Ledger": "ledger",
     "Listing": "ledger",
     "LedgerView": "ledger",
+    "OldJob": "rereading",
     "Outdated": "migration",
     "ProjectCounts": "ledger",
     "PublishSummary": "publishing",
     "Run": "ledger",
     "Store": "dataset",
+    "Wanted": "rereading",
     "WatchedJob": "ledger",
+    "count_old": "rereading",
     "migrate": "migration",
+    "old_jobs": "rereading",
     "open_store": "dataset",
     "outdated": "migration",
     "publish": "publishing",

@@ -2,6 +2,7 @@
 
     STORE/images/date=2026-09-14/<source>.parquet     one file for each day and source
     STORE/jobs/date=2026-09-14/<source>.parquet
+    STORE/preambles/date=2026-09-14/<source>.parquet  only where parts of traces are kept
     STORE/state/store.json                            says that this is a store
     STORE/state/<source>.sqlite, .lock                the ledger and its lock
     STORE/state/tmp/<source>/                         files in the making

@@ -19,7 +19,7 @@ from logminer.store.dataset import data_file
 from logminer.store.ledger import Ledger
 from logminer.store.lock import Lock
 from logminer.store.publishing import renew, version_of
-from logminer.store.schema import SCHEMA_VERSION, TABLES
+from logminer.store.schema import FILES, SCHEMA_VERSION
 from logminer.store.tables import LEDGER_VERSION, ledger_version
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def outdated(store: Store) -> Outdated:
     Raises NewerStoreError where a file or a ledger is from a newer logminer.
     """
     files = []
-    for table in TABLES:
+    for table in FILES:
         for day, path in store.days(table):
             version = version_of(path)
             if version < SCHEMA_VERSION:

@@ -24,14 +24,15 @@ from logminer.errors import NewerStoreError, StoreError
 from logminer.store.dataset import data_file, readable, writable
 from logminer.store.durable import remove, replacing
 from logminer.store.schema import (
+    FILES,
     SCHEMA_VERSION,
-    TABLES,
     Row,
     Table,
     brought_up,
     file_schema,
     image_rows,
     job_row,
+    preamble_rows,
 )
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ _ROW_GROUP: Final = 122_880
 """Rows: what DuckDB gives to one thread, and more than an ordinary day has."""
 
 _ROWS: Final[dict[Table, Callable[[Harvested], list[Row]]]] = {
+    "preambles": preamble_rows,
     "images": image_rows,
     "jobs": lambda harvested: [job_row(harvested)],
 }
@@ -57,6 +59,7 @@ _ROWS: Final[dict[Table, Callable[[Harvested], list[Row]]]] = {
 _KEYS: Final[dict[Table, list[tuple[str, str]]]] = {
     "images": [("job_id", "ascending"), ("ordinal", "ascending")],
     "jobs": [("job_id", "ascending")],
+    "preambles": [("job_id", "ascending")],
 }
 
 
@@ -82,7 +85,7 @@ def publish(
     `proceed` is asked before each day, with how many are done and how many there were, whether to
     go on; what is left then is the next call's.
     Killed anywhere and called again, it gives the same bytes: an outcome leaves the ledger only
-    after both files of its day are in place.
+    after all files of its day are in place.
     Raises StoreError if a file cannot be read or written.
     """
     days = jobs = images = 0
@@ -99,10 +102,17 @@ def publish(
         for path in filter(Path.exists, paths.values()):
             version_of(path)  # a newer one is refused before any is replaced
         for table, path in paths.items():
+            replaced = job_ids
+            if table == "preambles":
+                # What was kept of a trace stays until something newer is kept of it.
+                replaced = rows[table]["job_id"].to_pylist()
+                if not replaced:
+                    continue
+                path.parent.parent.mkdir(exist_ok=True)
             _replace(
                 path,
                 table,
-                job_ids,
+                replaced,
                 rows[table],
                 aside=ledger.aside / f"{table}-{day}.parquet",
             )
@@ -114,13 +124,13 @@ def publish(
 def _collect(ledger: Ledger, day: dt.date) -> tuple[list[int], dict[Table, pa.Table]]:
     """Return the pending jobs of a day and the rows they contribute to each table."""
     job_ids: list[int] = []
-    parts = {table: [file_schema(table).empty_table()] for table in TABLES}
+    parts = {table: [file_schema(table).empty_table()] for table in FILES}
     while batch := ledger.pending(day, _SLICE, after=job_ids[-1] if job_ids else None):
         job_ids += [each.job.id for each in batch]
         for table, rows_of in _ROWS.items():
             rows = [row for each in batch for row in rows_of(each)]
             parts[table].append(_table(rows, file_schema(table)))
-    return job_ids, {table: pa.concat_tables(parts[table]) for table in TABLES}
+    return job_ids, {table: pa.concat_tables(parts[table]) for table in FILES}
 
 
 def _table(rows: list[Row], schema: pa.Schema) -> pa.Table:
@@ -132,7 +142,7 @@ def _table(rows: list[Row], schema: pa.Schema) -> pa.Table:
 def _replace(path: Path, table: Table, job_ids: list[int], rows: pa.Table, *, aside: Path) -> None:
     """Replace one day's file by one in which these jobs have these rows and no others."""
     if path.exists():
-        old = _read(path, table)
+        old = read_rows(path, table)
         kept = old.filter(pc.invert(pc.is_in(old["job_id"], pa.array(job_ids, pa.int64()))))
         # Outcomes come in the order of the key: only between old rows have they to be put.
         rows = pa.concat_tables([kept, rows]).sort_by(_KEYS[table])
@@ -167,7 +177,7 @@ def version_of(path: Path) -> int:
     return int(version)
 
 
-def _read(path: Path, table: Table) -> pa.Table:
+def read_rows(path: Path, table: Table) -> pa.Table:
     """Return the rows of one file, whatever version wrote it."""
     version = version_of(path)
     # One file by itself: read as part of a dataset it would gain the partition's column.

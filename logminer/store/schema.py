@@ -1,4 +1,4 @@
-"""The data dictionary: every column of `images` and `jobs`, its type and its meaning, once.
+"""The data dictionary: every column of every table, its type and its meaning, once.
 
 The Parquet files, the empty frames, `logminer schema` and the README are all made from here, and so
 are the rows, so that a column cannot be documented and forgotten or filled and never explained.
@@ -11,18 +11,20 @@ itself everywhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import pyarrow as pa
+
+from logminer.model import Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from logminer.model import Harvested
 
-Table: TypeAlias = Literal["images", "jobs"]
+Table: TypeAlias = Literal["images", "jobs", "preambles"]
 Row: TypeAlias = dict[str, object]
 
 SCHEMA_VERSION: Final = 2
@@ -467,8 +469,30 @@ JOBS: Final = (
 )
 """One row for each job that was harvested, also those without any image."""
 
-_COLUMNS: Final[dict[Table, tuple[Column, ...]]] = {"images": IMAGES, "jobs": JOBS}
+PREAMBLES: Final = (
+    _JOB[0],
+    next(column for column in _JOB if column.name == "job_id"),
+    Column(
+        "kept",
+        pa.binary(),
+        "trace",
+        "The runner's preparation and every line that a rule may read, with their places: what a "
+        "later version of the rules is applied to. A form of logminer's own.",
+        nullable=False,
+    ),
+    _DATE,
+)
+"""One row for each job of which that was kept (`harvest --keep-preamble`)."""
+
+_COLUMNS: Final[dict[Table, tuple[Column, ...]]] = {
+    "images": IMAGES,
+    "jobs": JOBS,
+    "preambles": PREAMBLES,
+}
 TABLES: Final[tuple[Table, ...]] = ("images", "jobs")
+"""What every store has, and what questions are about."""
+FILES: Final[tuple[Table, ...]] = ("images", "jobs", "preambles")
+"""What a store may have files of."""
 
 
 def images_schema() -> pa.Schema:
@@ -509,8 +533,8 @@ def file_schema(table: Table) -> pa.Schema:
 
 
 def data_dictionary() -> Iterator[Entry]:
-    """Yield every column of both tables in order, as `logminer schema` and the README show them."""
-    for table in TABLES:
+    """Yield every column of every table in order, as `logminer schema` and the README show them."""
+    for table in FILES:
         for column in _COLUMNS[table]:
             yield Entry(
                 table=table,
@@ -584,6 +608,22 @@ def job_row(harvested: Harvested) -> Row:
     }
 
 
+def preamble_rows(harvested: Harvested) -> list[Row]:
+    """Return the row that a job contributes to `preambles`, if anything was kept of its trace."""
+    if harvested.kept is None:
+        return []
+    job = harvested.job
+    return [{"instance": harvested.instance, "job_id": job.id, "kept": harvested.kept}]
+
+
+def job_of(row: Row) -> Job:
+    """Return the job that a row of `jobs` describes; what no column holds is not known."""
+    values: dict[str, Any] = {
+        field: row[column] if column is not None else None for field, column in _FIELDS.items()
+    }
+    return Job(**{**values, "tag_list": tuple(values["tag_list"])})
+
+
 def _job_columns(harvested: Harvested) -> Row:
     """Return the columns that both tables say of a job."""
     job = harvested.job
@@ -616,6 +656,20 @@ def _trace_columns(harvested: Harvested) -> Row:
         "runner_version": summary.runner_version if summary else None,
         "executor": summary.executor if summary else None,
     }
+
+
+_FIELDS: Final = {
+    field.name: {
+        "id": "job_id",
+        "name": "job_name",
+        "status": "job_status",
+        "url": "job_url",
+        "trace_size": None,
+        "erased_at": None,
+    }.get(field.name, field.name)
+    for field in fields(Job)
+}
+"""The fields of a job, and the columns that hold them."""
 
 
 def _schema(columns: tuple[Column, ...]) -> pa.Schema:

@@ -266,3 +266,77 @@ class TestMigrate:
 
             assert end.exit_code == 2
             assert complaint(end).startswith("s was written by a newer logminer")
+
+
+class TestReparse:
+    """`harvest --reparse`."""
+
+    @pytest.fixture
+    def old(self, invoke: Invoke, server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+        """A store by rules of long ago, with what is needed to read its logs again."""
+        with monkeypatch.context() as then:
+            then.setattr("logminer.harvest.reading.VERSION", "1")
+            end = invoke(
+                *("harvest", "--all", "--url", server.url, "-s", "s", "--keep-preamble", "-q"),
+                GITLAB_TOKEN=server.token,
+            )
+        assert (end.exit_code, end.stderr) == (0, "")
+        return "s"
+
+    def test_offline(self, invoke: Invoke, old: str, server: Server) -> None:
+        """No token, no server: what was kept is read by today's rules."""
+        before = server.requests.counts.total()
+        dry = invoke("harvest", "--all", "-s", old, "--reparse", "--offline", "--dry-run")
+        end = invoke("harvest", "--all", "-s", old, "--reparse", "--offline")
+        jobs = logminer.open(old).jobs()
+        read = int((jobs["trace_state"] == "ok").sum())
+
+        assert server.requests.counts.total() == before
+        assert f"a reparse would read {read} logs again" in dry.stderr
+        assert end.exit_code == 0
+        assert (
+            f"read again: {read} from what was kept, 0 from the server; 0 jobs left" in end.stderr
+        )
+        assert set(jobs[jobs["trace_state"] == "ok"]["extractor_version"]) == {"2"}
+        assert invoke("status", "-s", old, "--max-age", "1h").exit_code == 0
+
+    def test_names(self, invoke: Invoke, old: str) -> None:
+        """A project by path or id, a group by its path; both sum up; nothing else is touched."""
+        jobs = logminer.open(old).jobs()
+        jobs = jobs[jobs["trace_state"] == "ok"]
+        path = str(jobs["project_path"].iloc[0])
+        group = path.partition("/")[0]
+        number = jobs[jobs["project_path"] == path]["project_id"].iloc[0]
+        again = ("harvest", "-s", old, "--reparse", "--offline")
+        wanted = int((jobs["project_path"] == path).sum())
+        grouped = int(jobs["project_path"].str.startswith(f"{group}/").sum())
+
+        for flags, count in (
+            (("-p", path), wanted),
+            (("-p", number), wanted),
+            (("-g", group), grouped),
+            (("--all", "--include", path), wanted),
+            (("--all", "--exclude", path), len(jobs) - wanted),
+        ):
+            dry = invoke(*again, *flags, "--dry-run")
+            assert f"would read {count:,} log" in dry.stderr, flags
+
+    @pytest.mark.parametrize(
+        ("flags", "says"),
+        [
+            (["--all", "--offline"], "--offline reads again what was kept of logs: give --reparse"),
+            (["-p", "no/such", "--reparse", "--offline"], "no/such was never harvested"),
+            (
+                ["--all", "--reparse", "--offline", "--url", "https://other.example.com"],
+                "nothing of other.example.com was harvested into s yet",
+            ),
+        ],
+    )
+    def test_what_cannot_be(
+        self, invoke: Invoke, complaint: Complaint, old: str, flags: list[str], says: str
+    ) -> None:
+        """A clear line, and nothing is done."""
+        end = invoke("harvest", "-s", old, *flags)
+
+        assert end.exit_code in {1, 2}
+        assert says in complaint(end)
