@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
-from typer.testing import Result
+from typer.testing import CliRunner, Result
 
 import logminer
+from logminer.cli.app import app
 from logminer.store import Ledger, source_of
 
 if TYPE_CHECKING:
@@ -268,19 +269,30 @@ class TestMigrate:
             assert complaint(end).startswith("s was written by a newer logminer")
 
 
+@pytest.fixture(scope="module")
+def long_ago(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store by rules of long ago, with what is needed to read its logs again; read only."""
+    store = tmp_path_factory.mktemp("long_ago") / "s"
+    with pytest.MonkeyPatch.context() as then:
+        then.setattr("logminer.harvest.reading.VERSION", "1")
+        end = CliRunner(env={"GITLAB_TOKEN": server.token}).invoke(
+            app,
+            [
+                *("harvest", "--all", "--url", server.url, "--keep-preamble", "-q"),
+                *("-s", str(store)),
+            ],
+        )
+    assert (end.exit_code, end.stderr) == (0, "")
+    return store
+
+
 class TestReparse:
     """`harvest --reparse`."""
 
     @pytest.fixture
-    def old(self, invoke: Invoke, server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
-        """A store by rules of long ago, with what is needed to read its logs again."""
-        with monkeypatch.context() as then:
-            then.setattr("logminer.harvest.reading.VERSION", "1")
-            end = invoke(
-                *("harvest", "--all", "--url", server.url, "-s", "s", "--keep-preamble", "-q"),
-                GITLAB_TOKEN=server.token,
-            )
-        assert (end.exit_code, end.stderr) == (0, "")
+    def old(self, long_ago: Path, tmp_path: Path) -> str:
+        """A copy of it, as `s`."""
+        shutil.copytree(long_ago, tmp_path / "s")
         return "s"
 
     def test_offline(self, invoke: Invoke, old: str, server: Server) -> None:
