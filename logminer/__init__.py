@@ -3,7 +3,7 @@
 Facts flow down this picture, imports point up it, and no arrow is missing (import-linter checks):
 
     cli                                       flags to calls, errors to exit codes
-    harvest | report | simulator              one run | the answer | a GitLab on loopback
+    harvest | report | schedule | simulator   one run | the answer | its files | a GitLab
     gitlab | store | trace | analysis         API client | Parquet | bytes to uses | verbs
     reference                                 image references
     period                                    since and until

@@ -113,6 +113,18 @@ class ReportFormat(StrEnum):
     JSON = "json"
 
 
+class ScheduleKind(StrEnum):
+    """Which files a schedule is made of."""
+
+    SYSTEMD = "systemd"
+    CRON = "cron"
+    KUBERNETES = "kubernetes"
+    GITLAB = "gitlab"
+    CONTAINER = "container"
+    GRAFANA = "grafana"
+    ALERTS = "alerts"
+
+
 class SchemaFormat(StrEnum):
     """How the data dictionary is printed."""
 
@@ -550,3 +562,62 @@ def migrate(
         from logminer.cli.watch import LogFormat  # noqa: PLC0415 -- heavy
 
         run(store, dry_run=dry_run, log_format=LogFormat(log_format.value), quiet=quiet)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def schedule(  # noqa: PLR0913 -- one for each flag
+    kind: Annotated[ScheduleKind, typer.Argument(help="Which files to print.")],
+    flags: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="HARVEST FLAGS",
+            help="Flags of logminer harvest: scope, --store, --url, --max-duration, …",
+        ),
+    ] = None,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Write the files here, rather than print them."
+        ),
+    ] = None,
+    at: Annotated[
+        str,
+        typer.Option(metavar="HH:MM", help="When it runs; UTC, but for cron, which has its own."),
+    ] = "02:17",
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Of units, jobs, secrets: several need several.")
+    ] = "logminer",
+    image: Annotated[
+        str | None,
+        typer.Option(metavar="IMAGE", help="An image with logminer in it, for containers."),
+    ] = None,
+) -> None:
+    """Print files that run a harvest every night, and watch over it.
+
+    systemd, cron, kubernetes and gitlab run it; container is the image that the latter two need;
+    grafana and alerts are a dashboard and rules over what --metrics-file writes. The files are
+    complete and commented, for this installation: program, store, server and scope are taken from
+    the flags and the environment, and CHANGE-ME stands for what neither says. No file holds a
+    token: each says where to put it.
+
+    As in: logminer schedule systemd --group my-group --max-duration 3h -o units
+    """
+    with exit_codes():
+        import datetime as dt  # noqa: PLC0415 -- only where a command runs
+
+        from typer.main import get_command  # noqa: PLC0415 -- the same
+
+        from logminer.cli.schedule import run  # noqa: PLC0415 -- heavy
+
+        group = get_command(app)
+        run(
+            kind.value,
+            group.commands["harvest"],  # type: ignore[attr-defined] # typer's own group
+            flags or (),
+            output=output,
+            at=at,
+            name=name,
+            image=image,
+            now=dt.datetime.now(dt.UTC),
+        )

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from logminer.cli import values
 from logminer.cli.output import show
-from logminer.cli.talk import counted, visible
+from logminer.cli.talk import complain, counted, visible
 from logminer.errors import UsageError
 from logminer.store import Ledger, open_store
 
@@ -76,7 +76,7 @@ def run(
 
 
 def _is_fresh(store: Store, seconds: float, *, tell: bool) -> bool:
-    """Whether every source was harvested completely within this time; a line for each if asked.
+    """Whether every source was harvested completely within this time; which were not is said.
 
     Asks only how runs ended, so it costs the same whatever the ledgers hold.
     """
@@ -87,11 +87,13 @@ def _is_fresh(store: Store, seconds: float, *, tell: bool) -> bool:
             last = ledger.last_success()
         ended = last.ended if last else None
         fresh.append(ended is not None and (now - ended).total_seconds() <= seconds)
-        if tell:
-            word = "fresh" if fresh[-1] else "stale"
-            print(f"{word}: {visible(name)}: last complete run: {_minute(ended)}")
-    if not fresh and tell:
-        print("stale: nothing was harvested yet")
+        line = f"{visible(name)}: last complete run: {_minute(ended)}"
+        if not fresh[-1]:
+            complain(f"stale: {line}")
+        elif tell:
+            print(f"fresh: {line}")
+    if not fresh:
+        complain("stale: nothing was harvested yet")
     return bool(fresh) and all(fresh)
 
 
