@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,36 +27,52 @@ if TYPE_CHECKING:
 TODAY = dt.date(2026, 11, 23)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def company() -> Company:
-    """A company of its own for each test, which may change it."""
-    return Company.generate(seed=4, today=TODAY, days=60, projects=6, jobs=90)
+    """A company whose logs some tests take away; each gives back what it took."""
+    return Company.generate(seed=4, today=TODAY, days=24, projects=4, jobs=60)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(company: Company) -> Iterator[Server]:
     """The company's GitLab."""
     with serve(company) as running:
         yield running
 
 
-@pytest.fixture
-def store(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Store]:
-    """Harvest everything by the rules of long ago, which found no image and had the version 1."""
+@pytest.fixture(scope="module")
+def long_ago(
+    server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[bool, Depth], Path]:
+    """Harvest everything by the rules of long ago, which found no image and had the version 1.
 
-    def harvest_long_ago(*, keep: bool = False, depth: Depth = Depth.FULL) -> Store:
+    Once for each way of asking.
+    """
+
+    @cache
+    def harvested(keep: bool, depth: Depth) -> Path:  # noqa: FBT001 -- a cache's key is positional
         settings = Settings(url=server.url, token=server.token)
-        store = Store.create(tmp_path / "s")
-        with monkeypatch.context() as then:
+        store = Store.create(tmp_path_factory.mktemp("long_ago") / "s")
+        with pytest.MonkeyPatch.context() as then:
             then.setattr("logminer.harvest.reading.VERSION", "1")
             then.setattr("logminer.trace.fold.Rows.uses", lambda *_: ())
             options = Options(keep=keep, depth=depth)
             harvest(store, settings, discover(settings, everything=True), options=options)
         assert set(store.jobs()["extractor_version"]) == {"1"}
         assert store.images().empty
-        return store
+        return store.path
 
-    return harvest_long_ago
+    return harvested
+
+
+@pytest.fixture
+def store(long_ago: Callable[[bool, Depth], Path], tmp_path: Path) -> Callable[..., Store]:
+    """Return a copy of such a store."""
+
+    def copy(*, keep: bool = False, depth: Depth = Depth.FULL) -> Store:
+        return logminer.open(shutil.copytree(long_ago(keep, depth), tmp_path / "s"))
+
+    return copy
 
 
 @pytest.fixture
@@ -83,17 +101,41 @@ def again(server: Server) -> Callable[..., Tally]:
     return run
 
 
-@pytest.fixture
-def fresh(server: Server, tmp_path: Path) -> Callable[..., Store]:
-    """Harvest everything by today's rules, into a store of its own."""
+@pytest.fixture(scope="module")
+def fresh(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Store]:
+    """Harvest everything by today's rules; read only, once for each depth."""
 
-    def run(options: Options | None = None) -> Store:
+    @cache
+    def run(depth: Depth = Depth.FULL) -> Store:
         settings = Settings(url=server.url, token=server.token)
-        store = Store.create(tmp_path / "fresh")
-        harvest(store, settings, discover(settings, everything=True), options=options)
+        store = Store.create(tmp_path_factory.mktemp("fresh") / "s")
+        projects = discover(settings, everything=True)
+        harvest(store, settings, projects, options=Options(depth=depth))
         return store
 
     return run
+
+
+@pytest.fixture
+def taken(company: Company) -> Iterator[Callable[[int, str], None]]:
+    """Take a job's log away, and give all of them back in the end."""
+    gone: dict[int, int | None] = {}
+
+    def take(job_id: int, how: str) -> None:
+        job = company.job(job_id)
+        assert job is not None
+        gone[job_id] = job.erased
+        if how == "erased":
+            company.erase(job_id)
+        else:
+            company.lose(job_id, how)  # type: ignore[arg-type] # one of the words it knows
+
+    yield take
+    for job_id, erased in gone.items():
+        company.lose(job_id, "ok")
+        job = company.job(job_id)
+        assert job is not None
+        job.erased = erased
 
 
 def facts(frame: pd.DataFrame) -> list[tuple[object, ...]]:
@@ -208,8 +250,8 @@ def test_what_was_kept_is_kept_on(
 def test_a_log_that_is_gone_takes_nothing_away(
     store: Callable[..., Store],
     again: Callable[..., Tally],
-    company: Company,
     server: Server,
+    taken: Callable[[int, str], None],
     how: str,
 ) -> None:
     """Rows of logs that the server no longer has stay as they are, of whatever version.
@@ -220,10 +262,7 @@ def test_a_log_that_is_gone_takes_nothing_away(
     rows = old.jobs()
     lost = sorted(int(each) for each in rows[rows["trace_state"] == "ok"]["job_id"])[:5]
     for job_id in lost:
-        if how == "erased":
-            company.erase(job_id)
-        else:
-            company.lose(job_id, how)  # type: ignore[arg-type] # the words above
+        taken(job_id, how)
     tally = again(old)
     kept = old.jobs().set_index("job_id").loc[lost]
     before = server.requests.counts["trace"]
@@ -256,7 +295,7 @@ def test_each_job_keeps_its_depth(
     """What was read up to the end of the preparation is read so again, whatever the run's depth."""
     old = store(depth=Depth.PREPARE)
     again(old, Options(depth=Depth.FULL))
-    new = fresh(Options(depth=Depth.PREPARE))
+    new = fresh(Depth.PREPARE)
 
     assert facts(old.images()) == facts(new.images())
     assert set(old.jobs()["depth"]) == {"prepare"}
@@ -286,7 +325,7 @@ def test_only_what_is_asked_for(
     jobs = old.jobs()
     jobs = jobs[jobs["trace_state"] == "ok"]
     project = int(jobs["project_id"].mode()[0])
-    since, until = (dt.datetime(2026, 10, day, tzinfo=dt.UTC) for day in (10, 31))
+    since, until = (dt.datetime(2026, 11, day, tzinfo=dt.UTC) for day in (5, 15))
     again(old, Options(since=since, until=until), project_ids={project})
     wanted = jobs[
         (jobs["project_id"] == project)
