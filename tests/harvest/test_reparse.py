@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,7 +13,7 @@ import logminer
 from logminer.errors import AuthorisationError
 from logminer.gitlab import Budget, Settings, discover
 from logminer.harvest import Options, Tally, harvest, reparse
-from logminer.model import Depth, TraceState
+from logminer.model import Depth, Harvested, TraceState
 from logminer.simulator import Company, Server, serve
 from logminer.store import Ledger, Store, source_of
 from logminer.trace import VERSION
@@ -40,6 +40,10 @@ def server(company: Company) -> Iterator[Server]:
         yield running
 
 
+def _without_uses(**values: Any) -> Harvested:  # noqa: ANN401 -- any field of an outcome
+    return Harvested(**values | {"uses": ()})
+
+
 @pytest.fixture(scope="module")
 def long_ago(
     server: Server, tmp_path_factory: pytest.TempPathFactory
@@ -55,7 +59,7 @@ def long_ago(
         store = Store.create(tmp_path_factory.mktemp("long_ago") / "s")
         with pytest.MonkeyPatch.context() as then:
             then.setattr("logminer.harvest.reading.VERSION", "1")
-            then.setattr("logminer.trace.fold.Rows.uses", lambda *_: ())
+            then.setattr("logminer.harvest.reading.Harvested", _without_uses)
             options = Options(keep=keep, depth=depth)
             harvest(store, settings, discover(settings, everything=True), options=options)
         assert set(store.jobs()["extractor_version"]) == {"1"}
