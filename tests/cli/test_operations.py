@@ -245,6 +245,20 @@ class TestMigrate:
         assert first.stderr == "s: 4 files and 1 ledger brought up to date\n"
         assert second.stderr == "s: nothing is older than this logminer\n"
 
+    def test_a_harvest_says_that_old_files_remain(
+        self, invoke: Invoke, server: Server, tmp_path: Path
+    ) -> None:
+        """A harvest into an old store brings up to date what it touches, and names the rest."""
+        shutil.copytree(STORES / "v1", tmp_path / "s")
+        ask = ("harvest", "--all", "--url", server.url, "-s", "s")
+        end = invoke(*ask, GITLAB_TOKEN=server.token)
+        says = "files of schema version 1 remain: run `logminer migrate`"
+
+        assert end.exit_code == 0
+        assert says in end.stderr
+        invoke("migrate", "-s", "s", "-q")
+        assert says not in invoke(*ask, GITLAB_TOKEN=server.token).stderr
+
     def test_status_of_an_old_store_says_what_to_do(
         self, invoke: Invoke, complaint: Complaint, tmp_path: Path
     ) -> None:

@@ -150,6 +150,28 @@ class TestRelease:
             assert versions(path) == {SCHEMA_VERSION: 4}
 
 
+@pytest.mark.parametrize("first", [14, 15])
+def test_verbs_answer_from_a_mixed_store(
+    old: Make, make_harvested: Callable[..., Harvested], first: int
+) -> None:
+    """Whichever day is of today's version, questions over both days have their answers."""
+    path = old("v1")
+    store = open_store(path)
+    with sqlite3.connect(path / "state" / f"{SOURCE}.sqlite") as connection:
+        connection.execute("DELETE FROM pending")
+    connection.close()
+    with Ledger.open(store.ledger_path(SOURCE)) as ledger:
+        ledger.commit([make_harvested(9, day=first)])
+        publish(store, ledger)
+    top = analysis.top_repositories(store)
+
+    assert versions(path) == {1: 2, SCHEMA_VERSION: 2}
+    assert dict(zip(top["repository"], top["pulls"], strict=True)) == {
+        "library/alpine": 2,
+        "library/python": 2,
+    }
+
+
 def test_killed_at_every_step(tmp_path: Path) -> None:
     """However a migration is killed, the next one leaves what one clean migration leaves."""
     shutil.copytree(STORES / "v1", tmp_path / "given")
