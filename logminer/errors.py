@@ -10,9 +10,11 @@
     │   │   └── BlockedError        the server refuses this address for everything
     │   ├── StoreError              the store cannot be read or written   exit 1
     │   │   ├── NotAStoreError      the path holds no logminer store      exit 2
+    │   │   ├── OlderLedgerError    an older logminer wrote the ledger
     │   │   └── NewerStoreError     a newer logminer wrote the store      exit 2
     │   └── BusyError               locked, or out of budget or time      exit 75
-    │       └── BudgetSpentError    no request is left, or no time
+    │       ├── BudgetSpentError    no request is left, or no time
+    │       └── ChangedError        somebody else has replaced what was read
     ├── RetryableError              the same read may succeed later
     │   ├── ConnectionFailedError   no answer, or one that broke off
     │   ├── RateLimitedError        429: wait as long as the server says
@@ -77,6 +79,10 @@ class NotAStoreError(StoreError, UsageError):
     exit_code = 2
 
 
+class OlderLedgerError(StoreError):
+    """An older logminer wrote the ledger, and only who may write can bring it up to date."""
+
+
 class NewerStoreError(StoreError, UsageError):
     """A newer logminer wrote the store: only an upgrade helps, trying again does not."""
 
@@ -91,6 +97,10 @@ class BusyError(FatalError):
 
 class BudgetSpentError(BusyError):
     """The run's requests or its time are used up; what was read until then is good."""
+
+
+class ChangedError(BusyError):
+    """Somebody else has replaced a file of the store since it was read."""
 
 
 class RetryableError(LogminerError):

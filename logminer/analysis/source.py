@@ -12,7 +12,7 @@ started, or was created if it never started: a period may begin in the middle of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 from logminer.analysis.when import Span, When, span
 from logminer.errors import StoreError, UsageError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.dataset as ds
 
 Table: TypeAlias = Literal["images", "jobs"]
 Parameter: TypeAlias = "str | int | dt.datetime | list[str] | None"
@@ -52,6 +53,20 @@ class Source(Protocol):
 
     def schema(self, table: Table) -> pa.Schema:
         """Return the columns and types of a table, for the time when it has no file."""
+        ...
+
+
+@runtime_checkable
+class Anywhere(Source, Protocol):
+    """A source whose files may lie where DuckDB cannot open them."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it can."""
+        ...
+
+    def dataset(self, table: Table, since: dt.date | None, until: dt.date | None) -> ds.Dataset:
+        """Return the same files as an Arrow dataset."""
         ...
 
 
@@ -127,9 +142,12 @@ def _attach(
     import pandas as pd  # noqa: PLC0415 -- heavy, see the package docstring
 
     files: list[str] = []
-    table: pa.Table | None
+    table: pa.Table | ds.Dataset | None
     if isinstance(source, pd.DataFrame):
         table = _from_frame(source, question)
+    elif isinstance(source, Anywhere) and not source.is_local:
+        # DuckDB asks it for the columns that the question reads.
+        table = source.dataset(question.table, *bounds.days)
     else:
         files = source.files(question.table, *bounds.days)
         table = None if files else _empty(source, question)

@@ -16,7 +16,6 @@ from logminer.store import Ledger, count_old, open_store, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from logminer.cli.nightly import Asked, End
     from logminer.cli.watch import Watch
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from logminer.store import Store
 
 
-def reread(path: Path, asked: Asked, run_id: str, progress: Watch, end: End) -> int:
+def reread(location: str, asked: Asked, run_id: str, progress: Watch, end: End) -> int:
     """Read again what older rules have read, say what was done, and return the exit code.
 
     The scope is looked up in the ledger: only what was harvested can be read again.
@@ -34,15 +33,14 @@ def reread(path: Path, asked: Asked, run_id: str, progress: Watch, end: End) -> 
     budget = asked.budget(began)
     projects, groups = asked.scope()
     settings = None if asked.offline else asked.server.settings()
-    store = open_store(path)
+    store = open_store(location)
     end.source = source_of(settings.instance) if settings else _source(store, asked.server.url)
-    ledger_path = store.ledger_path(end.source)
-    if not ledger_path.exists():
-        raise StoreError(f"nothing of {end.source} was harvested into {path} yet")
+    if not store.has_ledger(end.source):
+        raise StoreError(f"nothing of {end.source} was harvested into {store} yet")
     with contextlib.ExitStack() as opened:
         # Only who writes needs the source for himself.
         ledger = opened.enter_context(
-            Ledger.read(ledger_path) if asked.dry_run else Ledger.open(ledger_path)
+            store.read_ledger(end.source) if asked.dry_run else store.open_ledger(end.source)
         )
         known = ledger.projects()
         ids = None if asked.everything else _named(known, projects, groups)
@@ -64,7 +62,7 @@ def reread(path: Path, asked: Asked, run_id: str, progress: Watch, end: End) -> 
                 budget=budget,
                 run_id=run_id,
             )
-    progress.summary(tally, store=str(path), seconds=time.monotonic() - began)
+    progress.summary(tally, store=location, seconds=time.monotonic() - began)
     return tally.exit_code
 
 
@@ -74,7 +72,7 @@ def _source(store: Store, url: str | None) -> str:
         return source_of(urlsplit(url).netloc.rpartition("@")[2] or url)
     sources = store.sources()
     if len(sources) != 1:
-        raise UsageError(f"{store.path} holds {counted(len(sources), 'source')}: name one by --url")
+        raise UsageError(f"{store} holds {counted(len(sources), 'source')}: name one by --url")
     return sources[0]
 
 

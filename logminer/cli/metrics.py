@@ -10,9 +10,9 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from logminer.cli.output import opened
-from logminer.errors import StoreError, UsageError
+from logminer.errors import LogminerError, UsageError
 from logminer.harvest.metrics import Backlog, Measured, last_success, openmetrics
-from logminer.store import Ledger, Store
+from logminer.store import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def check(path: Path) -> None:
 
 
 def write(  # noqa: PLR0913 -- what is known of a run that has ended, each named by the caller
-    path: Path, *, store: Path, source: str | None, run_id: str, exit_code: int, seconds: float
+    path: Path, *, location: str, source: str | None, run_id: str, exit_code: int, seconds: float
 ) -> None:
     """Write what a run that has just ended measured; raises UsageError where that cannot be."""
     before = _before(path)
@@ -44,15 +44,15 @@ def write(  # noqa: PLR0913 -- what is known of a run that has ended, each named
         seconds=seconds,
         last_success=dt.datetime.fromtimestamp(kept, dt.UTC) if kept is not None else None,
     )
-    text = openmetrics(_with_ledger(measured, Store(store).ledger_path(source), run_id))
+    text = openmetrics(_with_ledger(measured, location, run_id))
     with opened(path) as file:
         file.write(text)
 
 
-def _with_ledger(measured: Measured, path: Path, run_id: str) -> Measured:
+def _with_ledger(measured: Measured, location: str, run_id: str) -> Measured:
     """Add what the ledger knows; a ledger that cannot be read adds nothing."""
     try:
-        with Ledger.read(path) as ledger:
+        with open_store(location).read_ledger(measured.source) as ledger:
             last = ledger.last_success()
             runs = ledger.runs(1)
             return Measured(
@@ -64,7 +64,7 @@ def _with_ledger(measured: Measured, path: Path, run_id: str) -> Measured:
                 tally=runs[0].tally if runs and runs[0].id == run_id else {},
                 backlog=Backlog.of(ledger),
             )
-    except StoreError:
+    except LogminerError:
         return measured
 
 

@@ -10,14 +10,12 @@ from logminer.cli.watch import LogFormat, Volume, watch
 from logminer.store import migrate, open_store, outdated
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from logminer.store import Outdated
 
 
-def run(path: Path, *, dry_run: bool, log_format: LogFormat, quiet: bool) -> None:
+def run(location: str, *, dry_run: bool, log_format: LogFormat, quiet: bool) -> None:
     """Write every file of an older version anew, or only say which there are."""
-    store = open_store(path)
+    store = open_store(location)
     found = outdated(store)
     if dry_run:
         for line in _lines(found):
@@ -28,7 +26,9 @@ def run(path: Path, *, dry_run: bool, log_format: LogFormat, quiet: bool) -> Non
         migrate(store, found, proceed=progress.published)
     if not quiet:
         say(
-            f"{path}: {_what(found)} brought up to date" if found.sources else f"{path}: {_NOTHING}"
+            f"{store}: {_what(found)} brought up to date"
+            if found.sources
+            else f"{store}: {_NOTHING}"
         )
 
 

@@ -19,7 +19,7 @@ from logminer.harvest import Options, Phase, Tally, estimate, harvest, new_run_i
 from logminer.model import Depth
 from logminer.period import parse_moment
 from logminer.reference import Upstreams
-from logminer.store import Ledger, Store, source_of
+from logminer.store import Store, shelf_of, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from logminer.gitlab import Settings
     from logminer.model import Project
-    from logminer.store import LedgerView
+    from logminer.store import Ledger, LedgerView
 
 _FIRST_TRIES: Final = 3
 """Tries of a request before the harvest proper begins: a refused connection fails in 3 seconds.
@@ -119,18 +119,18 @@ class Asked:
         return scope.projects, scope.groups
 
 
-def run(path: Path, asked: Asked) -> int:
+def run(location: str, asked: Asked) -> int:
     """Harvest what is asked for, say what was done, and return the exit code."""
     run_id = new_run_id(dt.datetime.now(dt.UTC))
     progress = watch(asked.log_format, run_id=run_id, volume=asked.volume)
-    with _measured(path, asked, run_id) as end:
+    with _measured(location, asked, run_id) as end:
         try:
             if asked.reparse:
-                end.code = reread(path, asked, run_id, progress, end)
+                end.code = reread(location, asked, run_id, progress, end)
             elif asked.offline:
                 raise UsageError("--offline reads again what was kept of logs: give --reparse, too")
             else:
-                end.code = _run(path, asked, run_id, progress, end)
+                end.code = _run(location, asked, run_id, progress, end)
         except LogminerError as error:
             progress.error(error)
             end.code = error.exit_code
@@ -150,7 +150,7 @@ class End:
 
 
 @contextlib.contextmanager
-def _measured(path: Path, asked: Asked, run_id: str) -> Iterator[End]:
+def _measured(location: str, asked: Asked, run_id: str) -> Iterator[End]:
     """Write the metrics that are asked for, however the run inside ends."""
     began = time.monotonic()
     end = End()
@@ -164,7 +164,7 @@ def _measured(path: Path, asked: Asked, run_id: str) -> Iterator[End]:
             try:
                 metrics.write(
                     file,
-                    store=path,
+                    location=location,
                     source=end.source,
                     run_id=run_id,
                     exit_code=end.code,
@@ -175,7 +175,7 @@ def _measured(path: Path, asked: Asked, run_id: str) -> Iterator[End]:
                 end.code = end.code or 3
 
 
-def _run(path: Path, asked: Asked, run_id: str, progress: Watch, end: End) -> int:
+def _run(location: str, asked: Asked, run_id: str, progress: Watch, end: End) -> int:
     began = time.monotonic()
     options = asked.options()
     budget = asked.budget(began)
@@ -183,13 +183,14 @@ def _run(path: Path, asked: Asked, run_id: str, progress: Watch, end: End) -> in
     settings = asked.server.settings()
     end.source = source_of(settings.instance)
     with contextlib.ExitStack() as opened:
-        ledger = None
-        if path.exists():
+        store: Store | None = None
+        ledger: Ledger | None = None
+        if shelf_of(location).exists():
             # What cannot become a store, and one that is locked, is said before the server is
             # asked; one that does not exist yet is not made before the server has answered.
-            ledger_path = Store.create(path).ledger_path(source_of(settings.instance))
-            if ledger_path.exists() and not asked.dry_run:
-                ledger = opened.enter_context(Ledger.open(ledger_path))
+            store, source = Store.create(location), source_of(settings.instance)
+            if not asked.dry_run and store.has_ledger(source):
+                ledger = opened.enter_context(store.open_ledger(source))
         with progress:
             progress.begin(Phase.DISCOVER, Tally())
             found = discover(
@@ -210,9 +211,9 @@ def _run(path: Path, asked: Asked, run_id: str, progress: Watch, end: End) -> in
                     " paths, such as 'shop/*'"
                 )
             if asked.dry_run:
-                _estimate(path, settings, found, options, budget, progress)
+                _estimate(store, settings, found, options, budget, progress)
                 return 0
-            store = Store.create(path)
+            store = store or Store.create(location)
             tally = harvest(
                 store,
                 settings,
@@ -223,7 +224,7 @@ def _run(path: Path, asked: Asked, run_id: str, progress: Watch, end: End) -> in
                 budget=budget,
                 run_id=run_id,
             )
-    progress.summary(tally, store=str(path), seconds=time.monotonic() - began)
+    progress.summary(tally, store=location, seconds=time.monotonic() - began)
     versions = store.versions()
     if versions.oldest < versions.newest and asked.volume is not Volume.QUIET:
         progress.line(f"files of schema version {versions.oldest} remain: run `logminer migrate`")
@@ -231,7 +232,7 @@ def _run(path: Path, asked: Asked, run_id: str, progress: Watch, end: End) -> in
 
 
 def _estimate(  # noqa: PLR0913, PLR0917 -- the parts of a run that does not happen
-    path: Path,
+    store: Store | None,
     settings: Settings,
     projects: Sequence[Project],
     options: Options,
@@ -241,9 +242,9 @@ def _estimate(  # noqa: PLR0913, PLR0917 -- the parts of a run that does not hap
     """Say what a run would do."""
     with contextlib.ExitStack() as opened:
         view: LedgerView | None = None
-        ledger_path = Store(path).ledger_path(source_of(settings.instance))
-        if ledger_path.exists():
-            view = opened.enter_context(Ledger.read(ledger_path))
+        source = source_of(settings.instance)
+        if store is not None and store.has_ledger(source):
+            view = opened.enter_context(store.read_ledger(source))
         known = view.projects() if view is not None else {}
         guess = estimate(
             settings,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import datetime as dt
 import json
@@ -18,11 +17,10 @@ from logminer.cli import values
 from logminer.cli.output import show
 from logminer.cli.talk import complain, counted, visible
 from logminer.errors import UsageError
-from logminer.store import Ledger, open_store
+from logminer.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from logminer.store import ProjectCounts, Run, Store
 
@@ -57,7 +55,7 @@ class _Source:
 
 
 def run(
-    path: Path,
+    location: str,
     *,
     projects: Sequence[str],
     format: str,  # noqa: A002 -- the flag's word
@@ -68,10 +66,10 @@ def run(
     Returns 0, or 3 where a last success is older than `max_age` or there is none.
     """
     oldest = values.seconds(max_age, flag="--max-age") if max_age is not None else None
-    store = open_store(path)
+    store = open_store(location)
     late = oldest is not None and not _is_fresh(store, oldest, tell=format == "table")
     if oldest is None or format != "table":
-        _print(store, path, projects=projects, format=format)
+        _print(store, projects=projects, format=format)
     return 3 if late else 0
 
 
@@ -83,7 +81,7 @@ def _is_fresh(store: Store, seconds: float, *, tell: bool) -> bool:
     now = dt.datetime.now(dt.UTC)
     fresh = []
     for name in store.sources():
-        with contextlib.closing(Ledger.read(store.ledger_path(name))) as ledger:
+        with store.read_ledger(name) as ledger:
             last = ledger.last_success()
         ended = last.ended if last else None
         fresh.append(ended is not None and (now - ended).total_seconds() <= seconds)
@@ -97,11 +95,11 @@ def _is_fresh(store: Store, seconds: float, *, tell: bool) -> bool:
     return bool(fresh) and all(fresh)
 
 
-def _print(store: Store, path: Path, *, projects: Sequence[str], format: str) -> None:  # noqa: A002 -- the flag's word
+def _print(store: Store, *, projects: Sequence[str], format: str) -> None:  # noqa: A002 -- the flag's word
     """Print every source."""
     sources = []
     for name in store.sources():
-        with contextlib.closing(Ledger.read(store.ledger_path(name))) as ledger:
+        with store.read_ledger(name) as ledger:
             sources.append(
                 _Source(
                     name=name,
@@ -112,7 +110,7 @@ def _print(store: Store, path: Path, *, projects: Sequence[str], format: str) ->
             )
     if projects and not any(source.projects for source in sources):
         raise UsageError(
-            f"no harvest into {path} has seen {', '.join(projects)}: check the id or the full path"
+            f"no harvest into {store} has seen {', '.join(projects)}: check the id or the full path"
         )
     if format == "json":
         print(json.dumps([_as_dict(source) for source in sources], indent=2))
@@ -122,7 +120,7 @@ def _print(store: Store, path: Path, *, projects: Sequence[str], format: str) ->
         for source in sources:
             writer.writerows(_row(source.name, each) for each in source.projects)
     elif not sources:
-        print(f"{path}: nothing was harvested yet")
+        print(f"{store}: nothing was harvested yet")
     else:
         for number, source in enumerate(sources):
             if number:

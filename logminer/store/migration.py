@@ -10,27 +10,21 @@ simply run again: what is left is what still says an older version.
 
 from __future__ import annotations
 
-import shutil
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
+from logminer.errors import OlderLedgerError
 from logminer.store.dataset import data_file
-from logminer.store.ledger import Ledger
-from logminer.store.lock import Lock
 from logminer.store.publishing import renew, version_of
 from logminer.store.schema import FILES, SCHEMA_VERSION
-from logminer.store.tables import LEDGER_VERSION, ledger_version
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from logminer.store.dataset import Store
     from logminer.store.schema import Table
-
-_ASIDE: Final = "migrated.parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +58,12 @@ def outdated(store: Store) -> Outdated:
     """
     files = []
     for table in FILES:
-        for day, path in store.days(table):
-            version = version_of(path)
-            if version < SCHEMA_VERSION:
-                files.append(OldFile(source=path.stem, table=table, day=day, version=version))
-    ledgers = [
-        source
-        for source in store.sources()
-        if ledger_version(store.ledger_path(source)) < LEDGER_VERSION
-    ]
+        for day, name in store.days(table):
+            version = version_of(store, name)
+            if version is not None and version < SCHEMA_VERSION:
+                source = PurePosixPath(name).stem
+                files.append(OldFile(source=source, table=table, day=day, version=version))
+    ledgers = [source for source in store.sources() if _is_old(store, source)]
     return Outdated(files=tuple(files), ledgers=tuple(ledgers))
 
 
@@ -89,39 +80,31 @@ def migrate(
     written; what was done until then is done.
     """
     done = 0
-    for source in wanted.sources:
-        with _held(store, source) as aside:
-            if store.versions().newest < SCHEMA_VERSION:
-                store.mark(store.versions().oldest, aside=aside / "store.json")
+    # A migration that was killed at its very end has only its end left to do.
+    for source in wanted.sources or store.sources()[:1]:
+        # Opened for writing it is brought up to date; who has no ledger any more gets an empty one.
+        with store.open_ledger(source) as ledger:
+            ledger.checkpoint()
+            versions = store.versions()
+            if versions.newest < SCHEMA_VERSION:
+                store.mark(ledger, oldest=versions.oldest)
             for old in wanted.files:
                 if old.source != source:
                     continue
                 proceed(done, len(wanted.files))
-                path = data_file(store.path, old.table, old.day, source)
+                version = version_of(store, data_file(old.table, old.day, source))
                 # A harvest may have touched that day since that was looked up, or emptied it.
-                if path.exists() and version_of(path) < SCHEMA_VERSION:
-                    renew(path, old.table, aside=aside / _ASIDE)
+                if version is not None and version < SCHEMA_VERSION:
+                    renew(store, ledger, old.table, old.day)
                 done += 1
-    if store.versions().oldest < SCHEMA_VERSION and not outdated(store).files:
-        store.mark(SCHEMA_VERSION, aside=store.path / "state" / "tmp" / "store.json")
+            if store.versions().oldest < SCHEMA_VERSION and not outdated(store).files:
+                store.mark(ledger, oldest=SCHEMA_VERSION)
     proceed(done, len(wanted.files))
 
 
-@contextmanager
-def _held(store: Store, source: str) -> Iterator[Path]:
-    """Be the one writer of a source, and give a directory for files in the making.
-
-    A source whose ledger is gone is held all the same.
-    """
-    path = store.ledger_path(source)
-    if path.exists():
-        with Ledger.open(path) as ledger:
-            yield ledger.aside
-        return
-    lock = Lock(path.with_suffix(".lock"))
-    aside = path.parent / "tmp" / source
+def _is_old(store: Store, source: str) -> bool:
     try:
-        shutil.rmtree(aside, ignore_errors=True)
-        yield aside
-    finally:
-        lock.release()
+        store.read_ledger(source).close()
+    except OlderLedgerError:
+        return True
+    return False

@@ -13,16 +13,14 @@ gets the same promise by reading `jobs` first.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from logminer.errors import NewerStoreError, StoreError
-from logminer.store.dataset import data_file, readable, writable
-from logminer.store.durable import remove, replacing
+from logminer.errors import ChangedError, NewerStoreError, StoreError
+from logminer.store.dataset import data_file, readable
 from logminer.store.schema import (
     FILES,
     SCHEMA_VERSION,
@@ -38,16 +36,21 @@ from logminer.store.schema import (
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
+    from pathlib import Path
 
     from logminer.model import Harvested
     from logminer.store.dataset import Store
     from logminer.store.ledger import Ledger
+    from logminer.store.shelf import Found
 
 _SLICE: Final = 2_000
 """Jobs read from the ledger at a time: bounds the Python objects alive at once."""
 
 _ROW_GROUP: Final = 122_880
 """Rows: what DuckDB gives to one thread, and more than an ordinary day has."""
+
+_TRIES: Final = 5
+"""Times a file is read and written again because somebody else has replaced it in between."""
 
 _ROWS: Final[dict[Table, Callable[[Harvested], list[Row]]]] = {
     "preambles": preamble_rows,
@@ -90,32 +93,25 @@ def publish(
     """
     days = jobs = images = 0
     pending = ledger.pending_days()
-    versions = store.versions()
-    if pending and versions.newest < SCHEMA_VERSION:
-        store.mark(versions.oldest, aside=ledger.aside / "store.json")
+    if pending:
+        ledger.checkpoint()
+        versions = store.versions()
+        if versions.newest < SCHEMA_VERSION:
+            store.mark(ledger, oldest=versions.oldest)
     for day in pending:
         if not proceed(days, len(pending)):
             break
         recorded, rows = _collect(ledger, day)
         job_ids = recorded + ledger.withdrawn(day)
-        paths = {table: data_file(store.path, table, day, ledger.source) for table in _ROWS}
-        for path in filter(Path.exists, paths.values()):
-            version_of(path)  # a newer one is refused before any is replaced
-        for table, path in paths.items():
-            replaced = job_ids
-            if table == "preambles":
+        for table in _ROWS:
+            # A newer one is refused before any is replaced.
+            version_of(store, data_file(table, day, ledger.source))
+        for table in _ROWS:
+            if table != "preambles":
+                _replace(store, ledger, table, day, job_ids, rows[table])
+            elif kept := rows[table]["job_id"].to_pylist():
                 # What was kept of a trace stays until something newer is kept of it.
-                replaced = rows[table]["job_id"].to_pylist()
-                if not replaced:
-                    continue
-                path.parent.parent.mkdir(exist_ok=True)
-            _replace(
-                path,
-                table,
-                replaced,
-                rows[table],
-                aside=ledger.aside / f"{table}-{day}.parquet",
-            )
+                _replace(store, ledger, table, day, kept, rows[table])
         ledger.published(day, job_ids)
         days, jobs, images = days + 1, jobs + len(recorded), images + rows["images"].num_rows
     return PublishSummary(days=days, jobs=jobs, images=images, left=len(pending) - days)
@@ -139,34 +135,70 @@ def _table(rows: list[Row], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(records.flatten(), schema=schema)
 
 
-def _replace(path: Path, table: Table, job_ids: list[int], rows: pa.Table, *, aside: Path) -> None:
+def _replace(  # noqa: PLR0913, PLR0917 -- one file, and what becomes of it
+    store: Store, ledger: Ledger, table: Table, day: dt.date, job_ids: list[int], rows: pa.Table
+) -> None:
     """Replace one day's file by one in which these jobs have these rows and no others."""
-    if path.exists():
-        old = read_rows(path, table)
-        kept = old.filter(pc.invert(pc.is_in(old["job_id"], pa.array(job_ids, pa.int64()))))
-        # Outcomes come in the order of the key: only between old rows have they to be put.
-        rows = pa.concat_tables([kept, rows]).sort_by(_KEYS[table])
-    with writable(path):
-        if rows.num_rows:
-            with replacing(path, aside=aside) as name:
-                _write(rows, name)
+    name, shelf = data_file(table, day, ledger.source), store.shelf
+    for attempt in range(_TRIES):
+        seen = shelf.find(name)
+        content = _merged(seen, shelf.location(name), table, job_ids, rows)
+        if not content.num_rows and seen is None:
+            return
+        if not content.num_rows and shelf.can_remove:
+            shelf.remove(name)
+            return
+        aside = ledger.aside / f"{table}-{day}.parquet"
+        try:
+            with shelf.replacing(name, seen=seen, aside=aside, confirm=ledger.confirm) as file:
+                _write(content, file)
+        except ChangedError:
+            # By a predecessor that was not dead after all, and is now: see `carried`.
+            ledger.conflicted()
+            if attempt == _TRIES - 1:
+                raise
         else:
-            remove(path)
+            return
 
 
-def renew(path: Path, table: Table, *, aside: Path) -> None:
+def _merged(
+    seen: Found | None, path: str, table: Table, job_ids: list[int], rows: pa.Table
+) -> pa.Table:
+    """Return the rows of a file in which these jobs have these rows and no others."""
+    if seen is None:
+        return rows
+    old = _read(seen, path, table)
+    kept = old.filter(pc.invert(pc.is_in(old["job_id"], pa.array(job_ids, pa.int64()))))
+    # Outcomes come in the order of the key: only between old rows have they to be put.
+    return pa.concat_tables([kept, rows]).sort_by(_KEYS[table])
+
+
+def renew(store: Store, ledger: Ledger, table: Table, day: dt.date) -> None:
     """Write a file of an older version anew, as this version would have written its rows."""
-    _replace(path, table, [], file_schema(table).empty_table(), aside=aside)
+    _replace(store, ledger, table, day, [], file_schema(table).empty_table())
 
 
-def version_of(path: Path) -> int:
-    """Return the version of the schema that a file was written with; reads its footer only.
+def version_of(store: Store, name: str) -> int | None:
+    """Return the version of the schema that a file was written with; None if there is none.
 
     Raises NewerStoreError for a file of a newer logminer, StoreError for one that is none of ours.
     """
-    with readable(path):
-        metadata = pq.read_schema(path).metadata or {}
-    version = metadata.get(b"schema_version", b"")
+    seen = store.shelf.find(name)
+    if seen is None:
+        return None
+    path = store.shelf.location(name)
+    with readable(path), pq.ParquetFile(seen.content) as file:
+        return _version(file, path)
+
+
+def read_rows(store: Store, name: str, table: Table) -> pa.Table | None:
+    """Return the rows of one file, whatever version wrote it; None if there is none."""
+    seen = store.shelf.find(name)
+    return None if seen is None else _read(seen, store.shelf.location(name), table)
+
+
+def _version(file: pq.ParquetFile, path: str) -> int:
+    version = (file.schema_arrow.metadata or {}).get(b"schema_version", b"")
     if not version.isdigit():
         raise StoreError(f"{path} was not written by logminer: move it away")
     if int(version) > SCHEMA_VERSION:
@@ -177,12 +209,13 @@ def version_of(path: Path) -> int:
     return int(version)
 
 
-def read_rows(path: Path, table: Table) -> pa.Table:
+def _read(seen: Found, path: str, table: Table) -> pa.Table:
     """Return the rows of one file, whatever version wrote it."""
-    version = version_of(path)
     # One file by itself: read as part of a dataset it would gain the partition's column.
-    with readable(path), pq.ParquetFile(path) as file:
-        rows = file.read()
+    with readable(path), pq.ParquetFile(seen.content) as file:
+        version = _version(file, path)
+        # One thread: several gain little on a day, and each of them keeps memory for itself.
+        rows = file.read(use_threads=False)
         if version == SCHEMA_VERSION:
             return rows.cast(file_schema(table))
         try:

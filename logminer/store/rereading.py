@@ -7,6 +7,7 @@ was read again says so by its version.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -21,7 +22,6 @@ from logminer.store.schema import job_of
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection, Iterator
-    from pathlib import Path
 
     from logminer.model import Job
     from logminer.store.dataset import Store
@@ -59,17 +59,20 @@ class Wanted:
 
 def count_old(store: Store, source: str, wanted: Wanted) -> int:
     """Return how many jobs are wanted; reads a few columns only."""
-    return sum(pc.sum(_mask(path, wanted)).as_py() or 0 for _, path in _days(store, source, wanted))
+    return sum(
+        pc.sum(_mask(store, name, wanted)).as_py() or 0 for _, name in _days(store, source, wanted)
+    )
 
 
 def old_jobs(store: Store, source: str, wanted: Wanted) -> Iterator[OldJob]:
     """Yield the jobs that are wanted, oldest day first; of one day at a time are rows in memory."""
-    for day, path in _days(store, source, wanted):
-        mask = _mask(path, wanted)
-        if not pc.any(mask).as_py():
+    for day, name in _days(store, source, wanted):
+        mask = _mask(store, name, wanted)
+        rows = read_rows(store, name, "jobs") if pc.any(mask).as_py() else None
+        if rows is None:
             continue
-        rows = read_rows(path, "jobs").filter(mask)
-        kept = _Kept(data_file(store.path, "preambles", day, source))
+        rows = rows.filter(mask)
+        kept = _Kept(read_rows(store, data_file("preambles", day, source), "preambles"))
         for begin in range(0, rows.num_rows, _SLICE):
             for row in rows.slice(begin, _SLICE).to_pylist():
                 yield OldJob(
@@ -81,18 +84,23 @@ def old_jobs(store: Store, source: str, wanted: Wanted) -> Iterator[OldJob]:
                 )
 
 
-def _days(store: Store, source: str, wanted: Wanted) -> list[tuple[dt.date, Path]]:
+def _days(store: Store, source: str, wanted: Wanted) -> list[tuple[dt.date, str]]:
     """Return the days that may hold such jobs: none starts before it was created."""
     since = wanted.since.date() if wanted.since is not None else None
-    return [(day, path) for day, path in store.days("jobs", since) if path.stem == source]
+    return [
+        (day, name) for day, name in store.days("jobs", since) if PurePosixPath(name).stem == source
+    ]
 
 
 _COLUMNS: Final = ["project_id", "created_at", "trace_state", "extractor_version"]
 
 
-def _mask(path: Path, wanted: Wanted) -> pa.Array:
+def _mask(store: Store, name: str, wanted: Wanted) -> pa.Array:
     """Return which rows of a file are wanted."""
-    with readable(path), pq.ParquetFile(path) as file:
+    seen = store.shelf.find(name)
+    if seen is None:
+        return pa.array([], pa.bool_())
+    with readable(store.shelf.location(name)), pq.ParquetFile(seen.content) as file:
         rows = file.read(columns=_COLUMNS)
     versions = rows["extractor_version"]
     older = [v for v in pc.unique(versions).to_pylist() if is_older(v, wanted.older_than)]
@@ -118,9 +126,9 @@ def is_older(version: str, than: str) -> bool:
 class _Kept:
     """What was kept of the traces of a day."""
 
-    def __init__(self, path: Path) -> None:
-        self._rows: pa.Table | None = read_rows(path, "preambles") if path.exists() else None
-        ids = self._rows["job_id"].to_pylist() if self._rows is not None else []
+    def __init__(self, rows: pa.Table | None) -> None:
+        self._rows = rows
+        ids = rows["job_id"].to_pylist() if rows is not None else []
         self._places = {job_id: place for place, job_id in enumerate(ids)}
 
     def of(self, job_id: int) -> bytes | None:

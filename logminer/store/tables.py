@@ -10,10 +10,10 @@ kept on a network file system.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from logminer.errors import NewerStoreError, StoreError
+from logminer.errors import NewerStoreError, OlderLedgerError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,16 +163,10 @@ def look(path: Path, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA query_only = ON")
         version = _version(path, connection)
         if version < LEDGER_VERSION:
-            raise StoreError(
+            raise OlderLedgerError(
                 f"{path} was written by an older logminer (ledger version {version}, this one "
                 f"reads {LEDGER_VERSION}): run `logminer migrate`, which brings it up to date"
             )
-
-
-def ledger_version(path: Path) -> int:
-    """Return the version of the ledger at `path`; raise StoreError for what is none of ours."""
-    with closing(connect(path, "rw")) as connection, one_line(path):
-        return _version(path, connection)
 
 
 def _version(path: Path, connection: sqlite3.Connection) -> int:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from logminer.model import Project
 from logminer.store.codec import decode_harvested
-from logminer.store.dataset import Store
+from logminer.store.dataset import Store, open_store
 from logminer.store.ledger import Ledger, Listing
 from logminer.store.migration import migrate, outdated
 from logminer.store.publishing import publish
@@ -41,7 +41,7 @@ def migrated(directory: Path) -> None:
     """Migrate a copy of the store that is given, made by the first to come."""
     if not directory.exists():
         shutil.copytree(directory.parent / "given", directory)
-    store = Store(directory)
+    store = open_store(directory)
     migrate(store, outdated(store))
 
 
