@@ -15,8 +15,9 @@ from rich.text import Text
 
 from logminer.cli import values
 from logminer.cli.output import show
-from logminer.cli.talk import complain, counted, visible
+from logminer.cli.talk import complain, counted
 from logminer.errors import UsageError
+from logminer.foreign import visible
 from logminer.store import open_store
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from logminer import analysis
+from logminer.analysis.query import query
 from logminer.errors import BusyError, NewerStoreError
 from logminer.store import Ledger, migrate, open_store, outdated, publish
 from logminer.store.publishing import version_of
@@ -164,7 +165,9 @@ def test_verbs_answer_from_a_mixed_store(
         ledger.commit([make_harvested(9, day=first)])
         publish(store, ledger)
     top = analysis.top_repositories(store)
+    known = query(store, "select count(*) as jobs, count(pipeline_source) as known from jobs")
 
+    assert known.to_dict("records") == [{"jobs": 4, "known": 1}]
     assert versions(path) == {1: 2, SCHEMA_VERSION: 2}
     assert dict(zip(top["repository"], top["pulls"], strict=True)) == {
         "library/alpine": 2,
