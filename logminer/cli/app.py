@@ -29,13 +29,13 @@ app = typer.Typer(
 )
 
 StoreOption = Annotated[
-    Path,
+    str,
     typer.Option(
         "--store",
         "-s",
         envvar="LOGMINER_STORE",
-        metavar="DIR",
-        help="Directory of the store.",
+        metavar="STORE",
+        help="Directory of the store; or its URL: s3://bucket/prefix, gs://… or az://….",
         show_default=False,
     ),
 ]
@@ -584,3 +584,7 @@ def query(
         from logminer.cli.rows import Format  # noqa: PLC0415 -- heavy
 
         run(store, sql, file, Format(format.value), output)
+
+
+# Long signatures stand by themselves; to import one is to register its command.
+from logminer.cli import mine as _mine  # noqa: E402, F401

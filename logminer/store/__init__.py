@@ -2,11 +2,19 @@
 
     publishing  a ledger's outcomes become rows of Parquet files
     dataset     a store: its layout, its files, its tables as DataFrames
+    shelf       where the files lie: what a directory and a bucket have in common
+    directory   files below a directory
+    bucket      objects below a prefix, on S3, Google Cloud or Azure
+    carried     the ledger of a bucket, fetched and carried back
+    lease       one writer for each source of a bucket
     ledger      which jobs are known, queued, done, and not yet published
     tables      the ledger's file: SQLite tables, and how an older file becomes today's
-    lock        one writer for each source
+    runs        that a run began, and how it ended
+    lock        one writer for each source of a directory
     durable     files replaced so that no reader and no power cut sees half of one
     codec       jobs and outcomes as JSON, for the ledger
+    rows        outcomes as rows of both tables
+    sheaf       rows of many jobs that pass through the ledger in one piece
     schema      the data dictionary: every column and its meaning
 
 Names are imported when first asked for, so that `logminer --help` pays for none of it.
@@ -30,6 +38,10 @@ if TYPE_CHECKING:
     from logminer.store.ledger import WatchedJob as WatchedJob
     from logminer.store.publishing import PublishSummary as PublishSummary
     from logminer.store.publishing import publish as publish
+    from logminer.store.runs import new_run_id as new_run_id
+    from logminer.store.runs import remembered as remembered
+    from logminer.store.sheaf import Sheaf as Sheaf
+    from logminer.store.shelf import shelf_of as shelf_of
 
 _HOME = {
     "Batch": "ledger",
@@ -39,10 +51,14 @@ _HOME = {
     "ProjectCounts": "ledger",
     "PublishSummary": "publishing",
     "Run": "ledger",
+    "Sheaf": "sheaf",
     "Store": "dataset",
     "WatchedJob": "ledger",
+    "new_run_id": "runs",
     "open_store": "dataset",
     "publish": "publishing",
+    "remembered": "runs",
+    "shelf_of": "shelf",
     "source_of": "dataset",
 }
 __all__ = sorted(_HOME)  # noqa: PLE0605 -- a list, computed: the names stand once

@@ -178,7 +178,7 @@ def generate(path: Path, rows: int) -> None:
             sql = f"SELECT {names} FROM ({_ROWS[table]})"  # noqa: S608 -- constants
             values = {"day": day} if table == "images" else {}
             found = connection.sql(sql, params=values).to_arrow_table()
-            target = data_file(store.path, table, day, SOURCE)
+            target = aside / data_file(table, day, SOURCE)
             target.parent.mkdir(parents=True)
             _write(found.cast(file_schema(table)), target)
     aside.rename(path)
