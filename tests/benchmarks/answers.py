@@ -164,7 +164,7 @@ def generate(path: Path, rows: int) -> None:
     """Write the store, aside first: what was interrupted is not taken for whole."""
     aside = path.with_name(path.name + ".part")
     shutil.rmtree(aside, ignore_errors=True)
-    store = Store.create(aside)
+    Store.create(aside)
     jobs = round(rows / DAYS / USES)
     connection = duckdb.connect(":memory:")
     connection.execute("SET TimeZone = 'UTC'; SET threads = 2")
