@@ -250,3 +250,75 @@ class Harvested:
     uses: tuple[ImageUse, ...]
     extractor_version: str
     harvested_at: dt.datetime
+
+
+class DeclarationKind(StrEnum):
+    """What kind of file declares the image."""
+
+    CI = "ci"
+    """GitLab CI configuration."""
+    DOCKERFILE = "dockerfile"
+    """A Dockerfile or Containerfile."""
+    COMPOSE = "compose"
+    KUBERNETES = "kubernetes"
+    KUSTOMIZE = "kustomize"
+    HELM = "helm"
+
+
+class DeclaredRole(StrEnum):
+    """What the image is declared for; the first three mean what they mean in `Role`."""
+
+    JOB = "job"
+    SERVICE = "service"
+    BUILD = "build"
+    """A base image, a copied-from or mounted image or a frontend of a build."""
+    WORKLOAD = "workload"
+    """A container that is to run: of a pod, of Compose, of a chart."""
+
+
+class Resolution(StrEnum):
+    """Whether the declared image is known, and how."""
+
+    LITERAL = "literal"
+    """Written out: nothing to resolve."""
+    RESOLVED = "resolved"
+    """Every variable has one value by the files or by what is known of the project."""
+    DEFAULT = "default"
+    """Some part is a default, which whoever builds, installs or includes may override."""
+    ALTERNATIVE = "alternative"
+    """One of several values, each with a row of its own: rules decide."""
+    UNRESOLVED = "unresolved"
+    """Names something that only the run knows: `variables` says what."""
+    UNRENDERED = "unrendered"
+    """Stands in a template that only its tool renders."""
+    UNREAD = "unread"
+    """No image but a gap: what may declare images here was not read; `note` says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """One image that a file names in one place, or a gap where images may be named."""
+
+    path: str
+    """Of the file in the repository."""
+    line: int | None
+    """From 1; None where it is not known, as in configuration that the server merged."""
+    kind: DeclarationKind
+    name: str | None
+    """Of the job (with its values of a matrix, as GitLab names it), the build stage (its number
+    where it has none), the Compose service, the workload (`Deployment/web`) or the chart's value.
+    """
+    role: DeclaredRole | None
+    """None for a gap."""
+    image: str | None
+    """As written; None for a gap."""
+    resolved: str | None
+    """What `image` says once its variables are replaced; None unless all are known."""
+    resolution: Resolution
+    variables: tuple[str, ...] = ()
+    """Names that the image depends on, sorted; of an unresolved one, those that stayed unknown."""
+    pull_policy: str | None = None
+    """Declared pull policies in their order, separated by spaces."""
+    platform: str | None = None
+    note: str | None = None
+    """One sentence for people: a gap's reason, or what the resolution rests on."""

@@ -587,4 +587,5 @@ def query(
 
 
 # Long signatures stand by themselves; to import one is to register its command.
+from logminer.cli import declaring as _declaring  # noqa: E402, F401
 from logminer.cli import mine as _mine  # noqa: E402, F401
