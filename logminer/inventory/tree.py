@@ -21,7 +21,7 @@ from logminer.inventory.helm import (
 )
 from logminer.inventory.kubernetes import is_object, is_patch, read_objects
 from logminer.inventory.kustomize import NAMES as KUSTOMIZATIONS
-from logminer.inventory.kustomize import is_kustomization, read_kustomization
+from logminer.inventory.kustomize import Manifests, is_kustomization, read_kustomization
 from logminer.inventory.nodes import Map, Source, decoded, documents
 from logminer.inventory.rows import gap
 from logminer.inventory.templates import TEMPLATE, read_template
@@ -153,6 +153,11 @@ class _Tree:
     charts: dict[str, Chart] = field(default_factory=dict)
     archives: set[str] = field(default_factory=set)
     held: int = 0
+    manifests: Manifests = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let kustomizations look at the files."""
+        self.manifests = Manifests(self.files)
 
     def add(self, path: str, data: bytes) -> None:
         """Hold one file, if it is of use and not too much."""
@@ -218,10 +223,10 @@ class _Tree:
             yield from self._by_content(path, data)
 
     def _alone(self, path: str) -> Iterator[Declaration]:
-        """Yield what a configuration declares that others may include."""
-        rows, _ = read_config(self.files, path, self.facts)
+        """Yield what a configuration declares that others may include: by itself."""
+        rows, _ = read_config({path: self.files[path]}, path, self.facts)
         for each in rows:
-            if each.path == path:
+            if each.image is not None or each.line is None:
                 note = each.note or "not part of the project's own configuration"
                 yield replace(each, note=note)
 
@@ -244,7 +249,7 @@ class _Tree:
             elif each.root is None:
                 continue
             elif is_kustomize or is_kustomization(each.root):
-                yield from read_kustomization(path, each.root, self.files)
+                yield from read_kustomization(path, each.root, self.manifests)
             elif is_compose(each.root):
                 yield from read_compose(path, data, self.files, self.facts.settings)
                 return

@@ -189,6 +189,11 @@ f: {image: $A}
     ),
     "a long image": ("compose.yaml", f"services: {{a: {{image: {'x' * 100_000}}}}}"),
     "actions that never end": ("chart.yaml.j2", "image: {{ " + "{{ " * 20_000),
+    "an action of blanks": ("values.yaml", 'image: "{{' + " " * 4_000 + '"'),
+    "many names of an image": (
+        "kustomization.yaml",
+        "resources: [" + "a," * 5_000 + "]\nimages: [" + "{name: b, newName: c}," * 5_000 + "]",
+    ),
     "blanks": ("a.yaml.j2", "image:" + " " * 200_000 + "\n"),
     "blanks again": ("chart.tpl", (" " * 1_000 + "- ") * 200),
     "extends in Compose": (
