@@ -166,13 +166,17 @@ class _Tree:
         if path.endswith(".tgz"):
             self.archives.add(path)
             return
+        if path.endswith(".json") and not _relevant(data):
+            return
         if len(data) > MAX_FILE_BYTES:
             self.rows.append(unread(path, f"{len(data) >> 20} MB: not read"))
             return
-        self.held += len(data)
-        if self.held > MAX_TREE_BYTES:
-            self.rows.append(unread(path, f"beyond the first {MAX_TREE_BYTES >> 20} MB: not read"))
+        if self.held + len(data) > MAX_TREE_BYTES:
+            if _kind_by_name(path) is not DeclarationKind.KUBERNETES or _relevant(data):
+                note = f"beyond {MAX_TREE_BYTES >> 20} MB of files: not read"
+                self.rows.append(unread(path, note))
             return
+        self.held += len(data)
         self.files[path] = data
 
     def read(self, merged: str | None) -> list[Declaration]:

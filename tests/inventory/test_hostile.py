@@ -232,6 +232,30 @@ def test_what_is_too_much_is_said() -> None:
     assert sum(row.name == "r" for row in wide) == MAX_ALTERNATIVES
 
 
+def test_a_tree_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound smaller files are still read; gaps are said of what may declare images."""
+    monkeypatch.setattr("logminer.inventory.tree.MAX_TREE_BYTES", 100)
+    pod = b"apiVersion: v1\nkind: Pod\nspec: {containers: [{image: a}]}\n"
+    rows = read_tree(
+        [
+            ("a.yaml", pod),
+            ("b.yaml", pod),
+            ("c.yaml", b"x: y\n" * 20),
+            ("d.json", b'{"no": "picture"}' * 20),
+            ("e.Dockerfile", b"FROM b\n"),
+            ("f.Dockerfile", b"FROM b\n" * 20),
+        ],
+        Facts(),
+    )
+
+    assert [(row.path, row.image) for row in rows] == [
+        ("a.yaml", "a"),
+        ("b.yaml", None),
+        ("e.Dockerfile", "b"),
+        ("f.Dockerfile", None),
+    ]
+
+
 def test_a_row_for_what_was_not_read() -> None:
     """Whoever holds the files says what was not read; the name tells the kind."""
     kinds = {
