@@ -152,7 +152,8 @@ HOSTILE = [
 @pytest.mark.parametrize(("name", "shown"), HOSTILE, ids=ascii)
 def test_foreign_text_is_only_read(name: str, shown: str, report: Report) -> None:
     """No name is markup, moves the cursor, breaks a line or turns its direction."""
-    names = {"registry": [name], "repository": ["x"], "uses": [1], "pulls": [1], "share": [1.0]}
+    counts = {"uses": [1], "pulls": [1], "share": [1.0], "projects": [1]}
+    names = {"registry": [name], "repository": ["x"], **counts}
     text = page(
         replace(
             report,
