@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Table: TypeAlias = Literal["images", "jobs"]
-Parameter: TypeAlias = "str | int | dt.datetime | list[str] | None"
+Parameter: TypeAlias = "str | int | dt.datetime | list[str] | list[str | None] | None"
 
 _MOMENTS = ("created_at", "started_at")
 """Needed by every question, to tell when a job was."""
@@ -36,7 +36,12 @@ _TYPES = {
     "started_at": "timestamp",
     "project_id": "int64",
     "job_id": "int64",
+    "runner_id": "int64",
+    "ordinal": "int64",
+    "pull_attempts": "int64",
+    "line": "int64",
     "images": "int64",
+    "downloaded": "bool",
     "truncated": "bool",
     "recognised": "bool",
 }
@@ -66,9 +71,11 @@ class Question:
     table: Table
     columns: tuple[str, ...]
     sql: str
+    optional: tuple[str, ...] = ()
+    """Columns that a frame may lack: they are null then. A store has every column."""
 
     def ask(
-        self, source: Source | pd.DataFrame, when: When, **parameters: str | int
+        self, source: Source | pd.DataFrame, when: When, **parameters: Parameter
     ) -> pd.DataFrame:
         """Return the answer as a frame.
 
@@ -91,12 +98,17 @@ class Question:
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Every column the statement reads, in a fixed order."""
+        """Every column that must be there, in a fixed order."""
         return tuple(dict.fromkeys((*_MOMENTS, *self.columns)))
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Every column the statement reads, in a fixed order."""
+        return tuple(dict.fromkeys((*self.needed, *self.optional)))
 
     def _statement(self, origin: str) -> str:
         """Return the whole statement; every part of it is a constant of this package."""
-        columns = ", ".join(f'"{name}"' for name in self.needed)
+        columns = ", ".join(f'"{name}"' for name in self.read)
         return f"""
             WITH rows AS (
                 SELECT {columns}, coalesce(started_at, created_at) AS moment
@@ -106,6 +118,13 @@ class Question:
             )
             {self.sql}
         """  # noqa: S608 -- see the docstring: values are parameters
+
+
+def at_least_one(limit: int) -> int:
+    """Return a limit of rows; raises UsageError for one below 1."""
+    if limit < 1:
+        raise UsageError(f"limit is 1 or more, not {limit}")
+    return limit
 
 
 def _connect() -> duckdb.DuckDBPyConnection:
@@ -147,25 +166,29 @@ def _attach(
 def _empty(source: Source, question: Question) -> pa.Table:
     """Return no rows with the types the store would have given."""
     schema = source.schema(question.table)
-    _require(question, schema.names, whose="the store's schema")
-    return schema.empty_table().select(list(question.needed))
+    _require(question.read, question, schema.names, whose="the store's schema")
+    return schema.empty_table().select(list(question.read))
 
 
 def _from_frame(frame: pd.DataFrame, question: Question) -> pa.Table:
     """Return the needed columns with the types of the store, whatever pandas made of them."""
     import pyarrow as pa  # noqa: PLC0415 -- heavy, see the package docstring
 
-    _require(question, [str(name) for name in frame.columns], whose="this frame")
+    present = [str(name) for name in frame.columns]
+    _require(question.needed, question, present, whose="this frame")
     named = {
         "timestamp": pa.timestamp("us", tz="UTC"),
         "int64": pa.int64(),
         "bool": pa.bool_(),
         "text": pa.string(),
     }
-    schema = pa.schema([(name, named[_TYPES.get(name, "text")]) for name in question.needed])
+    schema = pa.schema([(name, named[_TYPES.get(name, "text")]) for name in question.read])
+    lacking = {name: None for name in question.read if name not in present}
     try:
         return pa.Table.from_pandas(
-            frame[list(question.needed)], schema=schema, preserve_index=False
+            frame[[name for name in question.read if name in present]].assign(**lacking),
+            schema=schema,
+            preserve_index=False,
         )
     except (ValueError, TypeError, NotImplementedError) as error:  # Arrow's errors are these
         raise UsageError(
@@ -174,9 +197,11 @@ def _from_frame(frame: pd.DataFrame, question: Question) -> pa.Table:
         ) from error
 
 
-def _require(question: Question, present: list[str], *, whose: str) -> None:
+def _require(
+    needed: tuple[str, ...], question: Question, present: list[str], *, whose: str
+) -> None:
     """Raise UsageError unless every needed column is there."""
-    missing = [name for name in question.needed if name not in present]
+    missing = [name for name in needed if name not in present]
     if missing:
         raise UsageError(
             f"{whose} has no column {', '.join(missing)}: this question is about "

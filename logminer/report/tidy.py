@@ -73,8 +73,8 @@ def _figures(report: Report) -> Iterator[tuple[str, object, object, str, float |
 def _section(
     section: str, frame: pd.DataFrame, name: str, detail: str | None = None
 ) -> Iterator[tuple[str, object, object, str, float | None]]:
-    """Yield every figure of a frame: all columns but the ones that name the row."""
-    measures = [column for column in frame.columns if column not in {name, detail}]
+    """Yield every figure of a frame: all columns but the ones that name the row or prove it."""
+    measures = [column for column in frame.columns if column not in {name, detail, "evidence"}]
     for row in frame.to_dict("records"):
         for measure in measures:
             yield section, row[name], row[detail] if detail else None, measure, row[measure]
