@@ -15,12 +15,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from logminer.analysis import Source
+    from logminer.analysis.pulls import By
 
 TOP = 20
-"""Repositories in a report; the whole list is one call of `logminer.analysis` away."""
+"""Rows of a list in a report; the whole list is one call of `logminer.analysis` away."""
+
+_COLOURS = 6
+"""Registries that are told apart over time; the rest of them is `OTHER`."""
+
+OTHER = "other"
+"""Stands for every registry that is not among the most pulled."""
+
+_WINDOWS = 300
+"""Most windows of Docker Hub pressure that a report holds, the worst ones."""
 
 _MOST_DAYS = 366
 """The longest period that is drawn day by day: a leap year is twelve lines of 31 characters."""
+
+_DAYS = dt.timedelta(days=124)
+_WEEKS = dt.timedelta(days=2 * 366)
+"""The longest periods whose charts have a column for each day, for each week."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +78,21 @@ class Report:
     """At most `TOP` rows."""
     by_role: pd.DataFrame
     failed_pulls: pd.DataFrame
+    charted_by: Literal["day", "week", "month"]
+    """Width of a bucket of the next two."""
+    pulls_by_registry: pd.DataFrame
+    """`start`, `registry`, `pulls`, `failed`: the most pulled registries and `OTHER`."""
+    failed_by_kind: pd.DataFrame
+    """`start`, `error_kind`, `failed`, `rescued`; only buckets with any."""
+    hub_pressure: pd.DataFrame
+    """`analysis.docker_hub_pressure`, the worst windows first."""
+    proxy_bypass: pd.DataFrame
+    unpinned: pd.DataFrame
+    """`analysis.unpinned` by registry, at most `TOP` rows."""
+    drift: pd.DataFrame
+    """`analysis.digest_drift`, at most `TOP` tags."""
+    new_and_gone: pd.DataFrame
+    """No row where nothing was harvested for the period before."""
 
     @property
     def empty(self) -> bool:
@@ -111,20 +140,49 @@ def build(source: Source, period: Period | str, now: dt.datetime | None = None) 
         "day" if period.until - period.since <= dt.timedelta(days=_MOST_DAYS) else "month"
     )
     coverage = _row(analysis.coverage(source, period=period))
+    totals = _totals(source, coverage["jobs"], period, previous)
     over_time = analysis.pulls_over_time(source, by=by, period=period)
+    length = period.until - period.since
+    charted_by: By = "day" if length <= _DAYS else "week" if length <= _WEEKS else "month"
+    split = analysis.pulls_over_time(
+        source, by=charted_by, split="registry", limit=_WINDOWS, period=period
+    )
+    failed = analysis.failed_pulls_over_time(source, by=charted_by, period=period)
+    changed = analysis.new_and_gone(source, period=period, before=previous)
     return Report(
         period=period,
         previous=previous,
         generated_at=moment,
         coverage=coverage,
-        totals=_totals(source, coverage["jobs"], period, previous),
+        totals=totals,
         by=by,
         over_time=over_time[over_time["start"] <= moment].reset_index(drop=True),
         by_registry=analysis.by_registry(source, period=period),
         top_repositories=analysis.top_repositories(source, limit=TOP, period=period),
         by_role=analysis.by_role(source, period=period),
         failed_pulls=analysis.failed_pulls(source, period=period),
+        charted_by=charted_by,
+        pulls_by_registry=_lumped(split[split["start"] <= moment]),
+        failed_by_kind=failed.groupby(["start", "error_kind"], dropna=False, as_index=False)[
+            ["failed", "rescued"]
+        ].sum(),
+        hub_pressure=analysis.docker_hub_pressure(source, limit=_WINDOWS, period=period),
+        proxy_bypass=analysis.proxy_bypass(source, period=period),
+        unpinned=analysis.unpinned(source, limit=TOP, period=period),
+        drift=analysis.digest_drift(source, limit=TOP, period=period),
+        new_and_gone=changed if totals[0].before is not None else changed.head(0),
     )
+
+
+def _lumped(split: pd.DataFrame) -> pd.DataFrame:
+    """Return pulls over time with the least pulled registries as one; only what is not nought."""
+    pulls = split.groupby("registry", dropna=False)["pulls"].sum()
+    most = pulls.sort_values(ascending=False, kind="stable").index[:_COLOURS]
+    named = split.assign(registry=split["registry"].where(split["registry"].isin(most), OTHER))
+    counts = named.groupby(["start", "registry"], as_index=False, sort=False, dropna=False)[
+        ["pulls", "failed"]
+    ].sum()
+    return counts[counts[["pulls", "failed"]].any(axis=1)].reset_index(drop=True)
 
 
 def spell(period: Period) -> str:

@@ -13,7 +13,6 @@ Foreign text reaches rich only as `Text`, which is never read as markup, and onl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
@@ -25,7 +24,6 @@ from logminer.report.build import spell
 from logminer.report.sections import sections, text
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterator, Sequence
 
     from rich.console import RenderableType
@@ -107,10 +105,7 @@ class _Page:
             return
         for section in sections(report):
             yield Text()
-            yield self._section(section)
-            if section.key == "totals":
-                yield Text()
-                yield self._over_time()
+            yield self._over_time(section) if section.key == "over_time" else self._section(section)
 
     def _times(self) -> Iterator[Text]:
         """Yield the period, under the name it was asked by, and the one it is compared with."""
@@ -120,38 +115,17 @@ class _Page:
         if self.report.comparable:
             yield Text(f"compared with {spell(self.report.previous)}", style="dim")
 
-    def _over_time(self) -> Table:
-        """Return a line for each month (each year of a long period), a character for each bucket.
-
-        All lines share one scale. A dot is a bucket without a pull; a blank is not in the period.
-        """
-        frame = self.report.over_time
-        buckets: list[tuple[dt.date, int]] = list(
-            zip(frame["start"].dt.date, map(int, frame["pulls"]), strict=True)
-        )
-        daily = self.report.by == "day"
-        outer, inner = ("%Y-%m", "%Y-%m-%d") if daily else ("%Y", "%Y-%m")
-        day, peak = max(buckets, key=lambda bucket: bucket[1], default=(None, 0))
-        title = Text("Pulls over time", style="bold")
-        title.append(f"  a character is a {self.report.by}", style="not bold dim")
-        if day and peak:
-            title.append(
-                f", the highest is {words.count(peak)} ({day:{inner}})", style="not bold dim"
-            )
+    def _over_time(self, section: Section) -> Table:
+        """Return the sparklines on a grid of their own; a blank is not in the period."""
+        title = Text(section.title, style="bold")
+        says = f"a character is a {self.report.by}" + (f", {section.says}" if section.says else "")
+        title.append(f"  {says}", style="not bold dim")
         table = Table.grid(padding=(0, _INDENT, 0, 0))
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, style="cyan")
         table.add_column(no_wrap=True, justify="right")
-        for label, group in groupby(buckets, key=lambda bucket: f"{bucket[0]:{outer}}"):
-            members = list(group)
-            start = members[0][0]
-            pulls = [count for _, count in members]
-            table.add_row(
-                " " * _INDENT + label,
-                " " * ((start.day if daily else start.month) - 1)
-                + marks.spark(pulls, peak, ascii_only=self.ascii_only),
-                words.count(sum(pulls)),
-            )
+        for label, line, pulls, _ in section.rows:
+            table.add_row(" " * _INDENT + self._cell(label), *map(self._cell, (line, pulls)))
         whole = Table.grid()
         whole.add_row(title)
         whole.add_row(table)
@@ -166,6 +140,8 @@ class _Page:
             self._row(table, name, *(self._cell(row[at]) for at in shown), self._bar(section, row))
         if not section.rows:
             self._row(table, section.none)
+        if section.left:
+            self._row(table, f"and {words.count(section.left)} more")
         return table
 
     def _table(self, title: str, *numbers: str) -> Table:

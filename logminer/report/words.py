@@ -43,6 +43,22 @@ def fold(text: str, width: int) -> list[str]:
     return [*lines, text]
 
 
+def shortened(text: str, width: int) -> str:
+    """Return a text in at most `width` characters; what is too long loses its middle.
+
+    The end of a name tells more than what stands before it.
+    """
+    if len(text) <= width:
+        return text
+    head = max(0, width - 1) // 3
+    return f"{text[:head]}…{text[len(text) - (max(1, width) - 1 - head) :]}"
+
+
+def sentence(text: str) -> str:
+    """Return words of ours as a sentence."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") or not text else ".")
+
+
 def count(number: int) -> str:
     """Return a count with thousands separators."""
     return f"{number:,}"

@@ -1,0 +1,73 @@
+"""The report as Markdown, for a wiki page, an issue or a merge request.
+
+Foreign text stands in code spans, after `words.visible`: what is code is no link, no HTML, and
+notifies nobody, because neither GitLab nor GitHub looks for mentions there. The two characters that
+could end a span or a cell are shown as escapes, as `words.visible` does it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TextIO
+
+from logminer.report import words
+from logminer.report.build import spell
+from logminer.report.sections import Cell, Evidence, Section, Spark, sections, text
+
+if TYPE_CHECKING:
+    from logminer.report.build import Report
+
+
+def write(report: Report, out: TextIO) -> None:
+    """Write the document."""
+    period = report.period
+    named = "" if ".." in period.label else f"{code(period.label)}: "
+    compared = f", compared with {spell(report.previous)}" if report.comparable else ""
+    lines = [
+        "# Container images pulled by CI jobs",
+        "",
+        f"{named}**{spell(period)}** (UTC){compared}",
+    ]
+    for note in report.notes:
+        lines += ["", f"> {note}"]
+    if not report.empty:
+        for section in sections(report):
+            lines += ["", f"## {section.title}", "", *_section(section)]
+    out.write("\n".join(lines) + "\n")
+
+
+def code(name: str) -> str:
+    r"""Return foreign text as code; a pipe and a backtick are shown as `\x7c` and `\x60`."""
+    shown = words.visible(name).replace("|", r"\x7c").replace("`", r"\x60")
+    return f"`{shown}`" if shown.strip() else ""
+
+
+def _section(section: Section) -> list[str]:
+    """Return a section under its heading, as a table."""
+    lines = [words.sentence(section.says), ""] if section.says else []
+    if not section.rows:
+        return [*lines, section.none]
+    lines += [
+        _line([column.title for column in section.columns]),
+        _line(["---" if column.text else "---:" for column in section.columns]),
+    ]
+    lines += [_line([_cell(cell) for cell in row]) for row in section.rows]
+    if section.left:
+        lines += ["", f"and {words.count(section.left)} more"]
+    return lines
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(cell: Cell) -> str:
+    """Return a cell; a line of a log is a link to it."""
+    match cell:
+        case str():
+            return code(cell)
+        case Evidence():
+            return f"[log](<{cell.url}>)" if cell.url else ""
+        case Spark():
+            return f"`{text(cell).strip()}`"
+        case _:
+            return text(cell)
