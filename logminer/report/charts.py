@@ -10,7 +10,7 @@ Times are UTC.
 
 Seven colours at most: those of Okabe and Ito, which colour-blind readers can tell apart; what has
 no colour of its own is "other", and grey. Foreign text is data and never markup, and goes through
-`words.visible`.
+`foreign.visible`.
 
 This module is heavy (Altair, and V8 with the first picture): import it where a chart is drawn.
 """
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import altair as alt
 
+from logminer.foreign import visible
 from logminer.report import words
 from logminer.report.frames import rows
 
@@ -465,7 +466,7 @@ def _repository(row: Mapping[str, Any]) -> str:
 
 def _name(value: object) -> str:
     """Return foreign text as it may be read; what the log does not tell is said to be unknown."""
-    return words.visible(value) if isinstance(value, str) else _UNKNOWN
+    return visible(value) if isinstance(value, str) else _UNKNOWN
 
 
 def _end(start: dt.datetime, by: Bucket) -> dt.datetime:

@@ -1,14 +1,13 @@
 """The report as Markdown, for a wiki page, an issue or a merge request.
 
-Foreign text stands in code spans, after `words.visible`: what is code is no link, no HTML, and
-notifies nobody, because neither GitLab nor GitHub looks for mentions there. The two characters that
-could end a span or a cell are shown as escapes, as `words.visible` does it.
+Foreign text stands in code (`logminer.foreign.code`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TextIO
 
+from logminer.foreign import code
 from logminer.report import words
 from logminer.report.build import spell
 from logminer.report.sections import Cell, Evidence, Section, Spark, sections, text
@@ -33,12 +32,6 @@ def write(report: Report, out: TextIO) -> None:
         for section in sections(report):
             lines += ["", f"## {section.title}", "", *_section(section)]
     out.write("\n".join(lines) + "\n")
-
-
-def code(name: str) -> str:
-    r"""Return foreign text as code; a pipe and a backtick are shown as `\x7c` and `\x60`."""
-    shown = words.visible(name).replace("|", r"\x7c").replace("`", r"\x60")
-    return f"`{shown}`" if shown.strip() else ""
 
 
 def _section(section: Section) -> list[str]:

@@ -20,6 +20,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
+from logminer.foreign import visible
 from logminer.report import marks, words
 from logminer.report.frames import rows
 
@@ -123,12 +124,12 @@ class Section:
 
 
 def text(cell: Cell, *, ascii_only: bool = False) -> str:
-    """Return a cell as text that can do nothing but be read (see `words.visible`)."""
+    """Return a cell as text that can do nothing but be read (see `foreign.visible`)."""
     match cell:
         case None:
             said = UNKNOWN
         case str():
-            said = words.visible(cell, ascii_only=ascii_only)
+            said = visible(cell, ascii_only=ascii_only)
         case int():
             said = words.count(cell)
         case Share():

@@ -7,7 +7,7 @@ Names are folded, never cut: a report that is piped to a file loses nothing.
 Colour carries no meaning of its own; without it, and in a mail, the text says the same.
 
 Foreign text reaches rich only as `Text`, which is never read as markup, and only through
-`words.visible`.
+`foreign.visible`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from logminer.foreign import visible
 from logminer.report import marks, words
 from logminer.report.build import spell
 from logminer.report.sections import sections, text
@@ -176,4 +177,4 @@ class _Page:
         return text(cell, ascii_only=self.ascii_only)
 
     def _visible(self, name: str) -> str:
-        return words.visible(name, ascii_only=self.ascii_only)
+        return visible(name, ascii_only=self.ascii_only)

@@ -22,17 +22,16 @@ and never a column. `value` is always a number, empty where there is none.
 | new, gone | registry | repository |
 
 An empty name or detail means that the log does not tell.
-A name is foreign text, and a spreadsheet runs a cell that looks like a formula: such a cell gets
-a leading apostrophe, which spreadsheets take as "this is text".
+A name is foreign text, and a cell of it is nothing but text (`logminer.foreign.cell`).
 """
 
 from __future__ import annotations
 
 import csv
-import datetime as dt
 import math
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
+from logminer.foreign import cell
 from logminer.report.frames import rows
 from logminer.report.stamp import stamp
 
@@ -45,23 +44,14 @@ if TYPE_CHECKING:
 
 COLUMNS = ("since", "until", "section", "name", "detail", "measure", "value")
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet evaluate a cell, if it stands first (OWASP, "CSV Injection")."""
-
 
 def write(report: Report, out: TextIO) -> None:
-    """Write the table with a header line; lines end in LF, text is quoted, numbers are not.
-
-    Quoted even where nothing asks for it: a bare CR ends a line for most readers, and the writer
-    does not see it as a reason.
-    """
+    """Write the table with a header line; lines end in LF, text is quoted, numbers are not."""
     lines = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     lines.writerow(COLUMNS)
     bounds = stamp(report.period.since), stamp(report.period.until)
     for section, name, detail, measure, value in _figures(report):
-        lines.writerow(
-            (*bounds, section, _harmless(name), _harmless(detail), measure, _known(value))
-        )
+        lines.writerow((*bounds, section, _text(name), _text(detail), measure, _known(value)))
 
 
 def _figures(report: Report) -> Iterator[tuple[str, object, object, str, float | None]]:
@@ -71,14 +61,14 @@ def _figures(report: Report) -> Iterator[tuple[str, object, object, str, float |
     for figure in report.totals:
         yield "totals", None, None, figure.name, figure.value
         yield "totals", None, None, f"{figure.name}_before", figure.before
-    yield from _section("over_time", report.over_time, "start")
+    yield from _section("over_time", report.over_time, _day)
     yield from _section("by_registry", report.by_registry, "registry")
     yield from _section("top_repositories", report.top_repositories, "registry", "repository")
     yield from _section("by_role", report.by_role, "role")
     yield from _section("failed_pulls", report.failed_pulls, "registry", "error_kind")
-    yield from _section("pulls_by_registry", report.pulls_by_registry, "start", "registry")
-    yield from _section("failed_by_kind", report.failed_by_kind, "start", "error_kind")
-    yield from _section("hub_pressure", report.hub_pressure, _asker, "start")
+    yield from _section("pulls_by_registry", report.pulls_by_registry, _day, "registry")
+    yield from _section("failed_by_kind", report.failed_by_kind, _day, "error_kind")
+    yield from _section("hub_pressure", report.hub_pressure, _asker, _window)
     yield from _section("proxy_bypass", report.proxy_bypass, _repository, _project)
     yield from _section("unpinned", report.unpinned, "registry")
     yield from _section("drift", report.drift, _tag, "digest")
@@ -108,13 +98,20 @@ _IDS = frozenset({"project_id"})
 
 
 def _told(key: _Key | None, row: Mapping[str, Any]) -> object:
-    """Return what names a row; a moment is a day where it is its first."""
+    """Return what names a row."""
     if key is None:
         return None
-    told = row[key] if isinstance(key, str) else key(row)
-    if not isinstance(told, dt.datetime):
-        return told
-    return f"{told:%Y-%m-%d}" if told.time() == dt.time.min else stamp(told)
+    return row[key] if isinstance(key, str) else key(row)
+
+
+def _day(row: Mapping[str, Any]) -> object:
+    """Return the first day of a bucket."""
+    return f"{row['start']:%Y-%m-%d}"
+
+
+def _window(row: Mapping[str, Any]) -> object:
+    """Return the first moment of six hours."""
+    return stamp(row["start"])
 
 
 def _asker(row: Mapping[str, Any]) -> object:
@@ -139,11 +136,9 @@ def _project(row: Mapping[str, Any]) -> object:
     return f"{row['instance']}/{row['project_path']}"
 
 
-def _harmless(cell: object) -> str:
-    """Return a cell of foreign text that no spreadsheet takes for a formula."""
-    if not isinstance(cell, str):
-        return ""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+def _text(name: object) -> str:
+    """Return a name as a cell; empty where the log does not tell."""
+    return cell(name) if isinstance(name, str) else ""
 
 
 def _known(value: float | None) -> float | None:

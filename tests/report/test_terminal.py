@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from logminer.foreign import visible
 from logminer.period import Period
 from logminer.report import Report, build, marks, terminal, words
 
@@ -178,11 +179,11 @@ def test_the_name_of_the_period_is_foreign_too(report: Report) -> None:
 @given(st.text())
 def test_visible_text_can_do_nothing(text: str) -> None:
     """Whatever comes in, what goes out is printable and reads from left to right."""
-    shown = words.visible(text)
+    shown = visible(text)
 
     assert shown.isprintable()
-    assert words.visible(text, ascii_only=True).isascii()
-    assert words.visible(shown) == shown
+    assert visible(text, ascii_only=True).isascii()
+    assert visible(shown) == shown
 
 
 @given(st.text(alphabet="ab/ ", max_size=60), st.integers(1, 20))

@@ -4,7 +4,7 @@ Strategy: the page is whole before its script runs. Charts are pictures in SVG, 
 screen and for a phone) because letters must not shrink with them; their colours are CSS variables,
 so that one picture serves light, dark and paper. The script adds what a pointer can ask.
 
-Foreign text reaches the page only through Jinja's escaping, `words.visible` and Vega's escaping;
+Foreign text reaches the page only through Jinja's escaping, `foreign.visible` and Vega's escaping;
 the policy allows this very style and script by their hashes, and nothing else: neither a request
 nor a script that a name might smuggle in would run.
 """
@@ -22,6 +22,7 @@ import jinja2
 from markupsafe import Markup
 
 from logminer import __version__
+from logminer.foreign import visible
 from logminer.report import charts, words
 from logminer.report.build import spell
 from logminer.report.sections import Cell, Column, Evidence, Section, Spark, order, sections, text
@@ -82,7 +83,7 @@ def write(report: Report, out: TextIO) -> None:
             script=Markup(script),  # noqa: S704 -- a file of ours
             style_hash=_allowed(style),
             script_hash=_allowed(script),
-            label="" if ".." in report.period.label else words.visible(report.period.label),
+            label="" if ".." in report.period.label else visible(report.period.label),
             period=spell(report.period),
             previous=spell(report.previous) if report.comparable else "",
             generated_at=f"{report.generated_at:%Y-%m-%d %H:%M}",
