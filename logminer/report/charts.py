@@ -420,6 +420,7 @@ def _finished(
         .configure(background="transparent", font="Arial, Helvetica, sans-serif", padding=2)
         .configure_view(stroke=None)
         .configure_axis(
+            aria=False,
             domain=False,
             ticks=False,
             gridColor=LINE,

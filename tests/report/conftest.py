@@ -104,9 +104,9 @@ def store(tmp_path: Path) -> Source:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def report() -> Report:
-    """Give a report with every section filled, its figures written by hand."""
+    """Give a report with every section filled, its figures written by hand; nobody changes it."""
     days = pd.date_range("2026-07-01", "2026-09-30", tz="UTC", unit="us")
     pulls = [0 if day.weekday() == 6 else 8 * day.day for day in days]
     return Report(

@@ -30,7 +30,7 @@ label();
 // Charts: the mark under the pointer says its words.
 const tip = document.getElementById("tip");
 const say = (event) => {
-  const mark = event.target.closest?.("figure [role='graphics-symbol']");
+  const mark = event.target.closest?.("figure path[role='graphics-symbol']");
   tip.hidden = !mark;
   if (!mark) return;
   tip.textContent = mark.getAttribute("aria-label");
