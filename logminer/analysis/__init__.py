@@ -29,6 +29,7 @@ The verbs by the question they answer:
     who uses up our limit, who goes beside our proxy          docker_hub_pressure, proxy_bypass
     who depends on these names                exposure
     which lines of which logs say so          evidence
+    anything else, in SQL                     query, stream
 
 pandas, pyarrow and DuckDB are imported by the first question, not by this package, because
 the command line imports it for every command.
@@ -49,7 +50,9 @@ from logminer.analysis.pulls import (
     top_repositories,
     totals,
 )
+from logminer.analysis.query import query, stream
 from logminer.analysis.source import Source
+from logminer.analysis.split import Split
 from logminer.analysis.tags import digest_drift, unpinned
 from logminer.analysis.when import Moment, When
 
@@ -57,6 +60,7 @@ __all__ = [
     "Filters",
     "Moment",
     "Source",
+    "Split",
     "When",
     "by_registry",
     "by_role",
@@ -72,6 +76,8 @@ __all__ = [
     "new_and_gone",
     "proxy_bypass",
     "pulls_over_time",
+    "query",
+    "stream",
     "top_repositories",
     "totals",
     "unpinned",

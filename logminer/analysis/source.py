@@ -1,7 +1,6 @@
 """One door between the verbs and their data: a store's files or a DataFrame become SQL rows.
 
-Strategy: every question runs in a DuckDB of its own, in memory, that may open the files it was
-given and nothing else, and whose configuration is locked before any of them is read.
+Strategy: every question runs in a DuckDB of its own (`engine`), which sees nothing else.
 A file name is data, never SQL, and so is every bound in time.
 Only the columns a question names are read.
 
@@ -12,20 +11,23 @@ started, or was created if it never started: a period may begin in the middle of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar
 
-from logminer.analysis.when import Span, When, span
+from logminer.analysis.engine import database, patiently, reason
+from logminer.analysis.when import When, span
 from logminer.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import duckdb
     import pandas as pd
     import pyarrow as pa
 
+_T = TypeVar("_T")
 Table: TypeAlias = Literal["images", "jobs"]
+TABLES: tuple[Table, ...] = ("images", "jobs")
 Parameter: TypeAlias = "str | int | dt.datetime | list[str] | list[str | None] | None"
 
 _MOMENTS = ("created_at", "started_at")
@@ -82,19 +84,32 @@ class Question:
         Raises UsageError for a time that cannot be understood and for a frame that is not one of
         this table; StoreError for a file that cannot be read.
         """
+        import pandas as pd  # noqa: PLC0415 -- heavy, see the package docstring
+
         bounds = span(when)
-        connection = _connect()
-        try:
-            origin, files = _attach(connection, source, self, bounds)
-            values: dict[str, Parameter] = {
-                **parameters,
-                **files,
-                "since": bounds.since,
-                "until": bounds.until,
-            }
-            return _run(connection, self._statement(origin), values)
-        finally:
-            connection.close()
+        values = {**parameters, "since": bounds.since, "until": bounds.until}
+        if isinstance(source, pd.DataFrame):
+            return self._of(_from_frame(source, self), values)
+        return steady(
+            lambda: source.files(self.table, *bounds.days),
+            lambda files: (
+                self._read(files, values) if files else self._of(_empty(source, self), values)
+            ),
+        )
+
+    def _of(self, table: pa.Table, values: Mapping[str, Parameter]) -> pd.DataFrame:
+        """Return the answer about the rows of a table."""
+        with database([]) as connection:
+            connection.register("given", table)
+            return _run(connection, self._statement("given"), values)
+
+    def _read(self, files: list[str], values: Mapping[str, Parameter]) -> pd.DataFrame:
+        """Return the answer about the rows in some files."""
+        with database(files) as connection:
+            # The hive path repeats the day, which no question reads; a directory above the store
+            # that looks like a partition must not add a column.
+            origin = "read_parquet($files, hive_partitioning = false)"
+            return _run(connection, self._statement(origin), {**values, "files": files})
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -127,40 +142,21 @@ def at_least_one(limit: int) -> int:
     return limit
 
 
-def _connect() -> duckdb.DuckDBPyConnection:
-    """Return an empty database whose days are days in UTC, wherever it runs."""
-    import duckdb  # noqa: PLC0415 -- heavy, see the package docstring
+def steady(listed: Callable[[], list[str]], work: Callable[[list[str]], _T]) -> _T:
+    """Return what some work makes of the files that are there, also while a harvest publishes.
 
-    connection = duckdb.connect(":memory:")
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
-
-
-def _attach(
-    connection: duckdb.DuckDBPyConnection,
-    source: Source | pd.DataFrame,
-    question: Question,
-    bounds: Span,
-) -> tuple[str, Mapping[str, list[str]]]:
-    """Make the data readable and nothing else; return its SQL name and that name's parameters."""
-    import pandas as pd  # noqa: PLC0415 -- heavy, see the package docstring
-
-    files: list[str] = []
-    table: pa.Table | None
-    if isinstance(source, pd.DataFrame):
-        table = _from_frame(source, question)
-    else:
-        files = source.files(question.table, *bounds.days)
-        table = None if files else _empty(source, question)
-    connection.execute("SET allowed_paths = ?", [files])
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
-    if table is None:
-        # The hive path repeats the day, which no question reads; a directory above the store
-        # that looks like a partition must not add a column.
-        return "read_parquet($files, hive_partitioning = false)", {"files": files}
-    connection.register("given", table)
-    return "given", {}
+    A published day is replaced whole, and open files stay whole; but one that was listed may be
+    taken away before it is opened. Then all is listed anew.
+    """
+    files = listed()
+    while True:
+        try:
+            return work(files)
+        except StoreError:
+            again = listed()
+            if set(files) <= set(again):
+                raise
+            files = again
 
 
 def _empty(source: Source, question: Question) -> pa.Table:
@@ -193,7 +189,7 @@ def _from_frame(frame: pd.DataFrame, question: Question) -> pa.Table:
     except (ValueError, TypeError, NotImplementedError) as error:  # Arrow's errors are these
         raise UsageError(
             f"this frame does not hold {question.table} as Store.{question.table}() gives them: "
-            f"{_first_line(error)}"
+            f"{reason(error)}"
         ) from error
 
 
@@ -216,13 +212,10 @@ def _run(
     import duckdb  # noqa: PLC0415 -- heavy, see the package docstring
 
     try:
-        frame: pd.DataFrame = connection.sql(statement, params=values).to_arrow_table().to_pandas()
+        table = patiently(
+            connection, lambda: connection.sql(statement, params=values).to_arrow_table()
+        )
     except duckdb.Error as error:
-        raise StoreError(f"the harvested files cannot be read: {_first_line(error)}") from error
+        raise StoreError(f"the harvested files cannot be read: {reason(error)}") from error
+    frame: pd.DataFrame = table.to_pandas()
     return frame
-
-
-def _first_line(error: Exception) -> str:
-    """Return what an error says, without the excerpts that follow it."""
-    text = str(error.args[0]) if error.args else type(error).__name__
-    return text.partition("\n")[0].strip()
