@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -23,22 +24,54 @@ MEMORY: Final = "512MB"
 """For sorting and grouping; what is more goes to disk, where the statement allows it."""
 
 _SETTINGS: Final = (
-    "SET TimeZone = 'UTC'",  # days are days in UTC, wherever it runs
+    "SET GLOBAL TimeZone = 'UTC'",  # days are days in UTC, wherever it runs
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
-    "SET python_enable_replacements = false",  # no variable of ours is a table
+    "SET GLOBAL python_enable_replacements = false",  # no variable of ours is a table
 )
+
+
+_SHARED: ContextVar[tuple[frozenset[str], duckdb.DuckDBPyConnection] | None] = ContextVar(
+    "_SHARED", default=None
+)
+"""The database of the innermost `shared`, and the files that it can read."""
+
+
+@contextmanager
+def shared(files: Sequence[str]) -> Iterator[None]:
+    """Let all questions about these files be asked of one database while this lasts.
+
+    A report asks many: the database is made once, and every file's footer is read once.
+    """
+    with _made(files, "SET parquet_metadata_cache = true") as connection:
+        token = _SHARED.set((frozenset(files), connection))
+        try:
+            yield
+        finally:
+            _SHARED.reset(token)
 
 
 @contextmanager
 def database(files: Sequence[str]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield an empty database that can read these files, and close it."""
+    readable, connection = _SHARED.get() or (frozenset(), None)
+    if connection is not None and readable.issuperset(files):
+        with connection.cursor() as cursor:
+            yield cursor
+        return
+    with _made(files) as connection:
+        yield connection
+
+
+@contextmanager
+def _made(files: Sequence[str], *settings: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a new database that can read these files, and close it."""
     import duckdb  # noqa: PLC0415 -- heavy, see the package docstring
 
     with tempfile.TemporaryDirectory(prefix="logminer-") as aside:
         connection = duckdb.connect(":memory:")
         try:
-            for setting in _SETTINGS:
+            for setting in (*_SETTINGS, *settings):
                 connection.execute(setting)
             connection.execute("SET memory_limit = ?", [MEMORY])
             connection.execute("SET temp_directory = ?", [aside])

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from logminer import analysis
+from logminer.analysis.engine import shared
+from logminer.analysis.source import TABLES
+from logminer.analysis.when import span
 from logminer.period import Period
 
 if TYPE_CHECKING:
@@ -139,6 +142,24 @@ def build(source: Source, period: Period | str, now: dt.datetime | None = None) 
     by: Literal["day", "month"] = (
         "day" if period.until - period.since <= dt.timedelta(days=_MOST_DAYS) else "month"
     )
+    with shared(_files(source, previous, period)):
+        return _asked(source, period, previous, moment, by)
+
+
+def _files(source: Source, previous: Period, period: Period) -> list[str]:
+    """Return the files that all the questions together read."""
+    days = span({"since": previous.since, "until": period.until}).days
+    return [file for table in TABLES for file in source.files(table, *days)]
+
+
+def _asked(
+    source: Source,
+    period: Period,
+    previous: Period,
+    moment: dt.datetime,
+    by: Literal["day", "month"],
+) -> Report:
+    """Return the answers to every question."""
     coverage = _row(analysis.coverage(source, period=period))
     totals = _totals(source, coverage["jobs"], period, previous)
     over_time = analysis.pulls_over_time(source, by=by, period=period)

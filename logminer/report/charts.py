@@ -254,12 +254,13 @@ def legend(chart: Chart) -> dict[str, str]:
 
 
 def picture(chart: Chart) -> str:
-    """Return a chart as SVG text without its legend; nothing is fetched."""
+    """Return a chart as SVG text, without legend or ground of its own; nothing is fetched."""
     import vl_convert  # noqa: PLC0415 -- V8, only where a picture is asked for
 
     chart = chart.copy(deep=False)
     chart.config = chart.config.copy(deep=False)
     chart.config.legend = alt.LegendConfig(disable=True)
+    chart.config.background = "transparent"
     # Vega-Lite itself refuses what is no chart; asking the schema first takes longer than drawing.
     svg: str = vl_convert.vegalite_to_svg(chart.to_json(validate=False), allowed_base_urls=[])
     return svg
@@ -417,7 +418,7 @@ def _finished(
             autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
             usermeta={_LEGEND: dict(key or {})},
         )
-        .configure(background="transparent", font="Arial, Helvetica, sans-serif", padding=2)
+        .configure(background="white", font="Arial, Helvetica, sans-serif", padding=2)
         .configure_view(stroke=None)
         .configure_axis(
             aria=False,

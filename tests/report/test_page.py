@@ -33,13 +33,11 @@ SWITCHES = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-HOSTILE = "".join(
-    [
-        '"><script>window.acted = 1</script>',
-        "</script><script>window.acted = 2</script>",
-        "</title></style></svg><img src=x onerror='window.acted = 3'>",
-        "<a href='javascript:window.acted = 4'>{{ 7 * 7 }}</a>",
-    ]
+HOSTILE = (
+    '"><script>window.acted = 1</script>'
+    "</script><script>window.acted = 2</script>"
+    "</title></style></svg><img src=x onerror='window.acted = 3'>"
+    "<a href='javascript:window.acted = 4'>{{ 7 * 7 }}</a>"
 )
 """Each of them would act in another place of the page."""
 
