@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from logminer.analysis.engine import MEMORY, database, patiently, reason
-from logminer.analysis.source import TABLES, steady
+from logminer.analysis.source import TABLES, Anywhere, steady
 from logminer.errors import FatalError, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -48,12 +48,16 @@ def stream(source: Source, sql: str) -> Iterator[Answer]:
     Raises UsageError for what is no SELECT, or a wrong one, or would read anything else;
     StoreError for a file that cannot be read; FatalError where the memory does not suffice.
     """
-    files = {table: source.files(table, None, None) for table in TABLES}
+    far = source if isinstance(source, Anywhere) and not source.is_local else None
+    files = {} if far else {table: source.files(table, None, None) for table in TABLES}
     with database([path for paths in files.values() for path in paths]) as connection:
         with _told():
             _check(connection, sql)
             for table, paths in files.items():
                 _view(connection, source, table, paths)
+            if far:
+                for table in TABLES:
+                    connection.register(table, far.dataset(table, None, None))
             reader = patiently(connection, lambda: connection.sql(sql).to_arrow_reader(_BATCH))
 
         def following() -> pa.RecordBatch | None:

@@ -11,7 +11,7 @@ started, or was created if it never started: a period may begin in the middle of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from logminer.analysis.engine import database, patiently, reason
 from logminer.analysis.when import When, span
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.dataset as ds
 
 _T = TypeVar("_T")
 Table: TypeAlias = Literal["images", "jobs"]
@@ -62,6 +63,20 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class Anywhere(Source, Protocol):
+    """A source whose files may lie where DuckDB cannot open them."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it can."""
+        ...
+
+    def dataset(self, table: Table, since: dt.date | None, until: dt.date | None) -> ds.Dataset:
+        """Return the same files as an Arrow dataset."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """One SQL statement over `rows`, with the columns of a table that it reads.
@@ -90,6 +105,9 @@ class Question:
         values = {**parameters, "since": bounds.since, "until": bounds.until}
         if isinstance(source, pd.DataFrame):
             return self._of(_from_frame(source, self), values)
+        if isinstance(source, Anywhere) and not source.is_local:
+            # DuckDB asks it for the columns that the question reads.
+            return self._of(source.dataset(self.table, *bounds.days), values)
         return steady(
             lambda: source.files(self.table, *bounds.days),
             lambda files: (
@@ -97,7 +115,7 @@ class Question:
             ),
         )
 
-    def _of(self, table: pa.Table, values: Mapping[str, Parameter]) -> pd.DataFrame:
+    def _of(self, table: pa.Table | ds.Dataset, values: Mapping[str, Parameter]) -> pd.DataFrame:
         """Return the answer about the rows of a table."""
         with database([]) as connection:
             connection.register("given", table)

@@ -35,7 +35,7 @@ _COLUMNS = {
 
 
 def run(  # noqa: PLR0913 -- one for each flag
-    store: Path,
+    store: str,
     names: Sequence[str],
     file: Path | None,
     *,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 
-def run(store: Path, sql: str | None, file: Path | None, form: Format, output: Path | None) -> None:
+def run(store: str, sql: str | None, file: Path | None, form: Format, output: Path | None) -> None:
     """Answer a statement; says on a terminal how many rows there were."""
     statement = _statement(sql, file)
     with opened(output) as out, stream(open_store(store), statement) as answer:

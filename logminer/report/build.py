@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from logminer import analysis
 from logminer.analysis.engine import shared
-from logminer.analysis.source import TABLES
+from logminer.analysis.source import TABLES, Anywhere
 from logminer.analysis.when import span
 from logminer.period import Period
 
@@ -147,7 +147,9 @@ def build(source: Source, period: Period | str, now: dt.datetime | None = None) 
 
 
 def _files(source: Source, previous: Period, period: Period) -> list[str]:
-    """Return the files that all the questions together read."""
+    """Return the files that all the questions together read; none where DuckDB opens none."""
+    if isinstance(source, Anywhere) and not source.is_local:
+        return []
     days = span({"since": previous.since, "until": period.until}).days
     return [file for table in TABLES for file in source.files(table, *days)]
 

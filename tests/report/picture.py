@@ -25,20 +25,22 @@ WIDTH, HEIGHT = 1120, 1010
 
 def main() -> None:
     """Write the picture."""
-    with tempfile.TemporaryDirectory() as directory, sync_playwright() as driver:
+    with tempfile.TemporaryDirectory() as directory:
         store, page = Path(directory, "logminer-demo"), Path(directory, "report.html")
         with contextlib.redirect_stdout(io.StringIO()):
             demo.run(store, keep=False, seed=1, today=TODAY)
         now = dt.datetime.combine(TODAY, dt.time(6), dt.UTC)
         with page.open("w", encoding="utf-8") as out:
             report(open_store(store), "last-quarter", format=Format.HTML, out=out, now=now)
-        chromium = driver.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
-        tab = chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
-        tab.goto(page.as_uri())
-        tab.screenshot(path=PICTURE)
-        chromium.close()
+        with sync_playwright() as driver:
+            chromium = driver.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+            )
+            size = {"width": WIDTH, "height": HEIGHT}
+            tab = chromium.new_page(viewport=size, color_scheme="light")
+            tab.goto(page.as_uri())
+            tab.screenshot(path=PICTURE)
+            chromium.close()
 
 
 if __name__ == "__main__":
