@@ -93,12 +93,12 @@ def main() -> None:
         _beside_a_demo(Path(directory))
         os.chdir(directory)
         for notebook in NOTEBOOKS:
-            read = nbformat.read(notebook, as_version=4)
+            read = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
             NotebookClient(read, record_timing=False, timeout=300).execute()
             for cell in read.cells:
                 cell.metadata.clear()
             read.metadata.language_info = {"name": "python"}
-            nbformat.write(read, notebook)
+            nbformat.write(read, notebook)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ _LABELS: Final = alt.NamedData("labels")
 _HOVER: Final = alt.NamedData("hover")
 """Names of a chart's data: each layer draws one of them."""
 
+_FEW_DAYS: Final = dt.timedelta(days=6)
 _OTHER: Final = "other"
 _UNKNOWN: Final = "(unknown)"
 _AXIS: Final = {"day": "%-d %b", "week": "%-d %b", "month": "%b %Y"}
@@ -130,7 +131,7 @@ def exposure(frame: pd.DataFrame, *, limit: int = 15, width: int = WIDE) -> Char
         bars.append(
             (
                 project,
-                {"by hand or by event": uses - scheduled, "by schedule": scheduled},
+                {"not scheduled": uses - scheduled, "scheduled": scheduled},
                 f"{uses:,} uses of {images:,} repositories in {jobs:,} jobs by name",
             )
         )
@@ -180,7 +181,7 @@ def hub_pressure(frame: pd.DataFrame, *, width: int = WIDE) -> Chart:
         alt.Chart(_BARS)
         .mark_circle(size=64, opacity=0.8)
         .encode(
-            x=_time_axis(_AXIS["day"], width),
+            x=_span_axis([row["start"] for row in rows(frame)], width),
             y=y,
             color=alt.Color(
                 "over:O",
@@ -224,7 +225,8 @@ def drift(frame: pd.DataFrame, *, limit: int = 12, width: int = WIDE) -> Chart:
                     f"{row['uses']:,} uses in {row['projects']:,} projects{stale}",
                 }
             )
-    y, x = _rows_axis(), _time_axis(_AXIS["day"], width)
+    moments = [*frame["first_seen"], *frame["last_seen"]]
+    y, x = _rows_axis(), _span_axis(moments, width)
     base = alt.Chart(_BARS).encode(
         y=y,
         x=x,
@@ -304,7 +306,9 @@ def _columns(  # noqa: PLR0913 -- what the public functions fix
     axis = alt.Axis(title=None, tickCount=min(4, max(1, top)), format="~s")
     drawn = {each["name"] for each in values}
     key = _key([name for name in names if name in drawn]) if split else {}
-    x = _time_axis(_AXIS[by], width)
+    starts = sorted(buckets)
+    ticks = starts[:: -(-len(starts) // _ticks(width)) or 1]
+    x = _time_axis(_AXIS[by], width, [start.timestamp() * 1000 for start in ticks])
     bars = (
         alt.Chart(_BARS)
         .mark_bar(aria=False)
@@ -377,10 +381,22 @@ def _hover() -> alt.Chart:
     return hover
 
 
-def _time_axis(form: str, width: int) -> alt.X:
-    """Return a horizontal axis of moments in UTC."""
-    ticks = 4 if width < _NARROW else 9
-    axis = alt.Axis(format=form, title=None, grid=False, tickCount=ticks)
+def _ticks(width: int) -> int:
+    """Return how many moments there is room for under a chart."""
+    return 4 if width < _NARROW else 9
+
+
+def _span_axis(moments: Sequence[dt.datetime], width: int) -> alt.X:
+    """Return a horizontal axis on which days are told apart, or hours where they are few."""
+    few = bool(moments) and max(moments) - min(moments) < _FEW_DAYS
+    return _time_axis("%-d %b %H:%M" if few else _AXIS["day"], width)
+
+
+def _time_axis(form: str, width: int, values: Sequence[float] | None = None) -> alt.X:
+    """Return a horizontal axis of moments in UTC, labelled at these (in milliseconds), if any."""
+    axis = alt.Axis(format=form, title=None, grid=False, tickCount=_ticks(width))
+    if values:
+        axis.values = list(values)
     return alt.X("start:T", scale=alt.Scale(type="utc"), axis=axis)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from logminer.foreign import code
 from logminer.report import words
 from logminer.report.build import spell
-from logminer.report.sections import Cell, Evidence, Section, Spark, sections, text
+from logminer.report.sections import Cell, Column, Evidence, Section, Spark, sections, text
 
 if TYPE_CHECKING:
     from logminer.report.build import Report
@@ -43,7 +43,10 @@ def _section(section: Section) -> list[str]:
         _line([column.title for column in section.columns]),
         _line(["---" if column.text else "---:" for column in section.columns]),
     ]
-    lines += [_line([_cell(cell) for cell in row]) for row in section.rows]
+    lines += [
+        _line([_cell(*each) for each in zip(section.columns, row, strict=True)])
+        for row in section.rows
+    ]
     if section.left:
         lines += ["", f"and {words.count(section.left)} more"]
     return lines
@@ -53,10 +56,10 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cell(cell: Cell) -> str:
+def _cell(column: Column, cell: Cell) -> str:
     """Return a cell; a line of a log is a link to it."""
     match cell:
-        case str():
+        case str() if not column.ours:
             return code(cell)
         case Evidence():
             return f"[log](<{cell.url}>)" if cell.url else ""

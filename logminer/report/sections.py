@@ -96,6 +96,8 @@ class Column:
     """Whether it names the row; the names are the first columns."""
     text: bool = False
     """Whether its cells are texts, which stand on the left; everything else on the right."""
+    ours: bool = False
+    """Whether its texts are words of ours; else they are foreign, and to be shown with care."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +216,7 @@ def _coverage(report: Report) -> Section:
         title="Coverage",
         says="For how many jobs this report speaks. Logs that are gone, and preambles that were"
         " not understood, are missing from everything below.",
-        columns=(_name(""), _brief("jobs"), _brief("share")),
+        columns=(_label(""), _brief("jobs"), _brief("share")),
         rows=tuple(
             (label, counts[key], Share(counts[key], counts["jobs"]))
             for key, label in _COVERAGE
@@ -228,7 +230,7 @@ def _totals(report: Report) -> Section:
     return Section(
         key="totals",
         title="Totals",
-        columns=(_name(""), _brief("now"), _brief("before"), _brief("change")),
+        columns=(_label(""), _brief("now"), _brief("before"), _brief("change")),
         rows=tuple(
             (
                 _TOTALS[figure.name],
@@ -269,8 +271,8 @@ def _over_time(report: Report) -> Section:
         title="Pulls over time",
         says=highest,
         columns=(
-            _name("month" if daily else "year"),
-            _name(f"by {report.by}"),
+            _label("month" if daily else "year"),
+            _label(f"by {report.by}"),
             _brief("pulls"),
             Column(title="failed"),
         ),
@@ -325,8 +327,9 @@ def _roles(report: Report) -> Section:
         *map(_also, ("present", "used", "failed", "rejected", "declared")),
         key="by_role",
         title="Roles",
-        says="job: the script ran in it. service: a side container. helper: the runner's own."
-        " build: a base image of a build in the script. script: pulled or run by the script.",
+        says="What the image was for. job: the script ran in it; service: a side container; helper:"
+        " the runner's own; build: a base image of a build in the script; script: pulled or run by"
+        " the script.",
         bar=(2, pulls),
     )
 
@@ -498,6 +501,10 @@ def _section(  # noqa: PLR0913 -- the fields of a section
 
 def _name(title: str) -> Column:
     return Column(title=title, name=True, text=True)
+
+
+def _label(title: str) -> Column:
+    return Column(title=title, name=True, text=True, ours=True)
 
 
 def _brief(title: str) -> Column:

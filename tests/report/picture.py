@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from logminer.cli import demo
 from logminer.report import Format, report
@@ -20,7 +20,7 @@ from logminer.store import open_store
 
 PICTURE = Path(__file__).parents[2] / "notebooks" / "report.png"
 TODAY = dt.date(2026, 11, 23)
-WIDTH, HEIGHT = 1120, 1010
+SIZE = ViewportSize(width=1120, height=1000)
 
 
 def main() -> None:
@@ -36,8 +36,7 @@ def main() -> None:
             chromium = driver.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
             )
-            size = {"width": WIDTH, "height": HEIGHT}
-            tab = chromium.new_page(viewport=size, color_scheme="light")
+            tab = chromium.new_page(viewport=SIZE, color_scheme="light")
             tab.goto(page.as_uri())
             tab.screenshot(path=PICTURE)
             chromium.close()
