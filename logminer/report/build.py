@@ -146,12 +146,12 @@ def build(source: Source, period: Period | str, now: dt.datetime | None = None) 
         return _asked(source, period, previous, moment, by)
 
 
-def _files(source: Source, previous: Period, period: Period) -> list[str]:
+def _files(source: Source, previous: Period, period: Period) -> dict[str, list[str]]:
     """Return the files that all the questions together read; none where DuckDB opens none."""
     if isinstance(source, Anywhere) and not source.is_local:
-        return []
+        return {}
     days = span({"since": previous.since, "until": period.until}).days
-    return [file for table in TABLES for file in source.files(table, *days)]
+    return {table: source.files(table, *days) for table in TABLES}
 
 
 def _asked(

@@ -35,7 +35,7 @@ def counted(files: list[str], asked: list[str]) -> object:
 def test_the_same_answers(files: list[str]) -> None:
     """Alone, within and after: the answer does not tell whether a database is shared."""
     alone = counted(files[:2], files[:2])
-    with shared(files):
+    with shared({"images": files}):
         within = counted(files[:2], files[:2]), counted(files, files)
 
     assert (alone, *within) == ((3,), (3,), (6,))
@@ -44,7 +44,7 @@ def test_the_same_answers(files: list[str]) -> None:
 
 def test_what_is_not_shared_has_a_database_of_its_own(files: list[str]) -> None:
     """A file that the shared database may not open is read all the same, by another."""
-    with shared(files[:1]):
+    with shared({"images": files[:1]}):
         assert counted(files[2:], files[2:]) == (3,)
         with pytest.raises(duckdb.Error):
             counted(files[:1], files[2:])
@@ -52,7 +52,7 @@ def test_what_is_not_shared_has_a_database_of_its_own(files: list[str]) -> None:
 
 def test_it_stays_locked_and_in_utc(files: list[str]) -> None:
     """No statement opens another file or changes a setting; days are days in UTC."""
-    with shared(files), database(files) as connection:
+    with shared({"images": files}), database(files) as connection:
         with pytest.raises(duckdb.Error):
             connection.execute("SET enable_external_access = true")
         with pytest.raises(duckdb.Error):

@@ -20,7 +20,7 @@ from logminer.store import open_store
 
 PICTURE = Path(__file__).parents[2] / "notebooks" / "report.png"
 TODAY = dt.date(2026, 11, 23)
-SIZE = ViewportSize(width=1120, height=1000)
+SIZE = ViewportSize(width=1120, height=1046)
 
 
 def main() -> None:
