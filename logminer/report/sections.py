@@ -286,9 +286,7 @@ def _registries(report: Report) -> Section:
     return _section(
         report.by_registry,
         _text("registry"),
-        _count("uses"),
-        _count("pulls"),
-        _share("pulls", pulls),
+        *_pulled(pulls),
         *map(_also, ("failed", "repositories", "projects")),
         _evidence(),
         key="by_registry",
@@ -304,9 +302,7 @@ def _repositories(report: Report) -> Section:
     return _section(
         report.top_repositories,
         _repository(),
-        _count("uses"),
-        _count("pulls"),
-        _share("pulls", pulls),
+        *_pulled(pulls),
         _also("projects"),
         _evidence(),
         key="top_repositories",
@@ -321,9 +317,7 @@ def _roles(report: Report) -> Section:
     return _section(
         report.by_role,
         _text("role"),
-        _count("uses"),
-        _count("pulls"),
-        _share("pulls", pulls),
+        *_pulled(pulls),
         *map(_also, ("present", "used", "failed", "rejected", "declared")),
         key="by_role",
         title="Roles",
@@ -536,6 +530,11 @@ def _also(field: str) -> _Reader:
 def _share(field: str, whole: int, *, title: str = "share") -> _Reader:
     """Return a column of a count's parts of a whole."""
     return _brief(title), lambda row: Share(int(row[field]), whole)
+
+
+def _pulled(pulls: int) -> tuple[_Reader, ...]:
+    """Return the columns of whatever is counted by pulls: uses, pulls and their part of all."""
+    return _count("uses"), _count("pulls"), _share("pulls", pulls)
 
 
 def _moment(field: str, *, title: str) -> _Reader:
