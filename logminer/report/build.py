@@ -103,6 +103,12 @@ class Report:
         return self.coverage["jobs"] == 0
 
     @property
+    def label(self) -> str:
+        """The name that the period was asked for by; empty where it only repeats the bounds."""
+        label = self.period.label
+        return "" if ".." in label or label == spell(self.period) else label
+
+    @property
     def comparable(self) -> bool:
         """Whether anything was harvested for the period before."""
         return any(figure.before is not None for figure in self.totals)

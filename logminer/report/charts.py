@@ -61,6 +61,8 @@ _ROW: Final = 32
 """Pixels of a name and the bar under it."""
 _GAP: Final = 0.12
 """Part of a bucket that stays free between two columns."""
+_WIDEST: Final = 56
+"""Pixels of a column, also where there are few."""
 
 _BARS: Final = alt.NamedData("bars")
 _LABELS: Final = alt.NamedData("labels")
@@ -285,11 +287,12 @@ def _columns(  # noqa: PLR0913 -- what the public functions fix
         name = _name(row[split]) if split else value
         parts[name] = parts.get(name, 0) + int(row[value])
     names = [*_most(buckets.values()), _OTHER]
+    gap = max(_GAP, 1 - _WIDEST * len(buckets) / width)
     values, columns = [], []
     for start, counts in sorted(buckets.items()):
         end = _end(start, by)
         bounds = {"start": _iso(start), "end": _iso(end)}
-        edge = _iso(end - (end - start) * _GAP)
+        edge = _iso(end - (end - start) * gap)
         said = [f"{start:{_SAID[by]}}: {sum(counts.values()):,} {value}"]
         floor = 0
         for name in names:

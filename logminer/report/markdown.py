@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def write(report: Report, out: TextIO) -> None:
     """Write the document."""
     period = report.period
-    named = "" if ".." in period.label else f"{code(period.label)}: "
+    named = f"{code(report.label)}: " if report.label else ""
     compared = f", compared with {spell(report.previous)}" if report.comparable else ""
     lines = [
         "# Container images pulled by CI jobs",

@@ -110,9 +110,9 @@ class _Page:
 
     def _times(self) -> Iterator[Text]:
         """Yield the period, under the name it was asked by, and the one it is compared with."""
-        period = self.report.period
-        named = "" if ".." in period.label else f"{self._visible(period.label)}: "
-        yield Text(f"{named}{spell(period)} (UTC)")
+        label = self.report.label
+        named = f"{self._visible(label)}: " if label else ""
+        yield Text(f"{named}{spell(self.report.period)} (UTC)")
         if self.report.comparable:
             yield Text(f"compared with {spell(self.report.previous)}", style="dim")
 

@@ -83,7 +83,7 @@ def write(report: Report, out: TextIO) -> None:
             script=Markup(script),  # noqa: S704 -- a file of ours
             style_hash=_allowed(style),
             script_hash=_allowed(script),
-            label="" if ".." in report.period.label else visible(report.period.label),
+            label=visible(report.label),
             period=spell(report.period),
             previous=spell(report.previous) if report.comparable else "",
             generated_at=f"{report.generated_at:%Y-%m-%d %H:%M}",
