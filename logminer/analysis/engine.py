@@ -25,7 +25,8 @@ MEMORY: Final = "512MB"
 """For sorting and grouping; what is more goes to disk, where the statement allows it."""
 
 _SETTINGS: Final = (
-    "SET GLOBAL TimeZone = 'UTC'",  # days are days in UTC, wherever it runs
+    "SET TimeZone = 'UTC'",  # days are days in UTC, wherever it runs
+    "SET GLOBAL TimeZone = 'UTC'",  # for cursors, too
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
     "SET GLOBAL python_enable_replacements = false",  # no variable of ours is a table
