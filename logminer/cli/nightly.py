@@ -8,8 +8,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from logminer.cli import values
-from logminer.cli.talk import counted
+from logminer.cli import metrics, values
+from logminer.cli.again import reread
+from logminer.cli.talk import INTERRUPTED, complain, counted
 from logminer.cli.watch import LogFormat, Volume, Watch, watch
 from logminer.errors import LogminerError, UsageError
 from logminer.gitlab import Budget, Pacer, default_scope, discover, resolve
@@ -21,7 +22,7 @@ from logminer.reference import Upstreams
 from logminer.store import Store, new_run_id, shelf_of, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from logminer.gitlab import Settings
@@ -71,6 +72,10 @@ class Asked:
     max_requests: int | None
     max_duration: str | None
     dry_run: bool
+    metrics_file: Path | None
+    keep_preamble: bool
+    reparse: bool
+    offline: bool
     log_format: LogFormat
     volume: Volume
 
@@ -90,6 +95,7 @@ class Asked:
                 else None
             ),
             upstreams=Upstreams.load(self.mirrors) if self.mirrors else Upstreams.default(),
+            keep=self.keep_preamble,
         )
 
     def budget(self, began: float) -> Budget:
@@ -117,19 +123,65 @@ def run(location: str, asked: Asked) -> int:
     """Harvest what is asked for, say what was done, and return the exit code."""
     run_id = new_run_id(dt.datetime.now(dt.UTC))
     progress = watch(asked.log_format, run_id=run_id, volume=asked.volume)
+    with _measured(location, asked, run_id) as end:
+        try:
+            if asked.reparse:
+                end.code = reread(location, asked, run_id, progress, end)
+            elif asked.offline:
+                raise UsageError("--offline reads again what was kept of logs: give --reparse, too")
+            else:
+                end.code = _run(location, asked, run_id, progress, end)
+        except LogminerError as error:
+            progress.error(error)
+            end.code = error.exit_code
+        except KeyboardInterrupt:
+            end.code = INTERRUPTED
+            raise
+    return end.code
+
+
+@dataclass(slots=True)
+class End:
+    """How a run ended; until it has, it failed."""
+
+    code: int = 1
+    source: str | None = None
+    """None where the run did not come to know its server."""
+
+
+@contextlib.contextmanager
+def _measured(location: str, asked: Asked, run_id: str) -> Iterator[End]:
+    """Write the metrics that are asked for, however the run inside ends."""
+    began = time.monotonic()
+    end = End()
+    file = None if asked.dry_run else asked.metrics_file
+    if file is not None:
+        metrics.check(file)
     try:
-        return _run(location, asked, run_id, progress)
-    except LogminerError as error:
-        progress.error(error)
-        return error.exit_code
+        yield end
+    finally:
+        if file is not None:
+            try:
+                metrics.write(
+                    file,
+                    location=location,
+                    source=end.source,
+                    run_id=run_id,
+                    exit_code=end.code,
+                    seconds=time.monotonic() - began,
+                )
+            except UsageError as error:
+                complain(error)
+                end.code = end.code or 3
 
 
-def _run(location: str, asked: Asked, run_id: str, progress: Watch) -> int:
+def _run(location: str, asked: Asked, run_id: str, progress: Watch, end: End) -> int:
     began = time.monotonic()
     options = asked.options()
     budget = asked.budget(began)
     projects, groups = asked.scope()
     settings = asked.server.settings()
+    end.source = source_of(settings.instance)
     with contextlib.ExitStack() as opened:
         store: Store | None = None
         ledger: Ledger | None = None
@@ -161,8 +213,9 @@ def _run(location: str, asked: Asked, run_id: str, progress: Watch) -> int:
             if asked.dry_run:
                 _estimate(store, settings, found, options, budget, progress)
                 return 0
+            store = store or Store.create(location)
             tally = harvest(
-                store or Store.create(location),
+                store,
                 settings,
                 found,
                 options=options,
@@ -172,6 +225,9 @@ def _run(location: str, asked: Asked, run_id: str, progress: Watch) -> int:
                 run_id=run_id,
             )
     progress.summary(tally, store=location, seconds=time.monotonic() - began)
+    versions = store.versions()
+    if versions.oldest < versions.newest and asked.volume is not Volume.QUIET:
+        progress.line(f"files of schema version {versions.oldest} remain: run `logminer migrate`")
     return tally.exit_code
 
 

@@ -16,7 +16,7 @@ discovery   scope to projects, through python-gitlab
 
 from logminer.gitlab.budget import Budget
 from logminer.gitlab.client import Client, JobsPage
-from logminer.gitlab.discovery import Scope, default_scope, discover
+from logminer.gitlab.discovery import Scope, default_scope, discover, path_filter
 from logminer.gitlab.pacing import Pacer
 from logminer.gitlab.protocol import Pipeline, RateLimit, SkippedJob
 from logminer.gitlab.retry import RetryPolicy
@@ -43,5 +43,6 @@ __all__ = [
     "discover",
     "instance_of",
     "named_url",
+    "path_filter",
     "resolve",
 ]

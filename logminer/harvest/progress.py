@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from logminer.model import TraceState
+    from logminer.model import Harvested, TraceState
 
 _NAMED: int = 100
 """Failures and skipped projects that the ledger remembers of a run."""
@@ -28,6 +28,8 @@ class Tally:
     """The figures of one run; the closing summary is made from nothing else."""
 
     run_id: str = ""
+    reparse: bool = False
+    """Whether old logs were read again, and nothing new."""
     projects: int = 0
     """In scope."""
     projects_listed: int = 0
@@ -45,6 +47,12 @@ class Tally:
     """Not ended when they were last seen."""
     jobs_gone: int = 0
     """Forgotten by the server before they ended."""
+    from_kept: int = 0
+    """Read again from what was kept of them, without asking the server."""
+    jobs_kept: int = 0
+    """Not read again, because their logs are gone or shorter now: their rows stay as they are."""
+    not_keepable: int = 0
+    """Read, and too much of them would have to be kept."""
     traces: Counter[TraceState] = field(default_factory=Counter)
     traces_cut: int = 0
     """Read only up to the limit of `max_trace_bytes`."""
@@ -55,6 +63,8 @@ class Tally:
     """Docker and Kubernetes traces without an image: has the runner's wording changed?"""
     requests: int = 0
     """Discovery's included."""
+    answers: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Requests by endpoint and class of the status: `2xx`, …; `none` where no answer came."""
     retries: int = 0
     rate_limited: int = 0
     """Answers of 429."""
@@ -79,10 +89,26 @@ class Tally:
             return 75
         return 3 if self.failures else 0
 
+    def count(self, each: Harvested, *, limit: int | None, keep: bool) -> None:
+        """Count what one job contributes; `limit` and `keep` are what the run was asked for."""
+        self.jobs_done += 1
+        self.traces[each.state] += 1
+        self.images += len(each.uses)
+        summary = each.summary
+        if summary is None:
+            return
+        self.traces_cut += limit is not None and summary.bytes >= limit
+        self.not_keepable += keep and each.kept is None
+        if not summary.recognised:
+            self.not_understood += 1
+        elif not each.uses and summary.names_images:
+            self.without_image += 1
+
     def as_dict(self) -> dict[str, Any]:
         """Return the figures by name, in values that JSON has; of long lists the beginning."""
         return {
             "run_id": self.run_id,
+            "reparse": self.reparse,
             "projects": self.projects,
             "projects_listed": self.projects_listed,
             "projects_skipped": len(self.skipped_projects),
@@ -95,14 +121,19 @@ class Tally:
             "jobs_waiting": self.jobs_waiting,
             "jobs_open": self.jobs_open,
             "jobs_gone": self.jobs_gone,
+            "from_kept": self.from_kept,
+            "jobs_kept": self.jobs_kept,
+            "not_keepable": self.not_keepable,
             "traces": {str(state): count for state, count in sorted(self.traces.items())},
             "traces_cut": self.traces_cut,
             "images": self.images,
             "not_understood": self.not_understood,
             "without_image": self.without_image,
             "requests": self.requests,
+            "answers": self.answers,
             "retries": self.retries,
             "rate_limited": self.rate_limited,
+            "requests_left": self.requests_left,
             "received": self.received,
             "days": self.days,
             "days_left": self.days_left,

@@ -16,7 +16,7 @@ import datetime as dt
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from logminer.errors import (
     BudgetSpentError,
@@ -34,19 +34,20 @@ from logminer.harvest.reading import Reader, refreshed
 from logminer.harvest.recording import Recorder
 from logminer.harvest.rules import may_grow
 from logminer.harvest.stopping import signals, until_stopped
-from logminer.model import Depth
+from logminer.model import Depth, Job, TraceState
 from logminer.reference import Upstreams
 from logminer.store import Listing, new_run_id, publish, remembered, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Sequence
+    from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
 
-    from logminer.gitlab import Settings
+    from logminer.gitlab import Counts, Settings
     from logminer.harvest.progress import Progress
-    from logminer.model import Harvested, Job, Project
-    from logminer.store import Ledger, Store
+    from logminer.model import Harvested, Project
+    from logminer.store import Ledger, OldJob, Store
 
 _LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 LISTERS: Final = 8
 """Projects listed at a time: the list has a limit of its own, and each row costs the server."""
@@ -60,10 +61,13 @@ _PATIENCE: Final = 4.0
 _EVER: Final = 1e9
 """Seconds: thirty years."""
 
-_OUT_OF_TIME: Final = (
+OUT_OF_TIME: Final = (
     "The time for this run (--max-duration) is used up."
     " What was read is kept; the next run goes on from there."
 )
+
+_GONE: Final = frozenset({TraceState.MISSING, TraceState.ERASED})
+"""What a log is that will not come back; an empty or a forbidden one may."""
 
 _PUBLISHING: Final = 3.0
 """Seconds for publishing after a signal: whoever sent it kills what is still there after ten."""
@@ -86,6 +90,8 @@ class Options:
     depth: Depth = Depth.FULL
     max_trace_bytes: int | None = None
     """Of a longer trace only so much is read, and the job is marked `truncated`."""
+    keep: bool = False
+    """Whether the part of each trace is kept from which it can be read again."""
 
 
 def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the caller
@@ -111,7 +117,7 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
     with contextlib.ExitStack() as opened:
         if ledger is None:
             ledger = opened.enter_context(store.open_ledger(source_of(settings.instance)))
-        run = _Run(ledger, settings, options or Options(), progress or Silence(), budget)
+        run = Run(ledger, settings, options or Options(), progress or Silence(), budget)
         run.tally.run_id = run_id or new_run_id(began)
         with remembered(ledger, run.tally, began):
             try:
@@ -121,18 +127,20 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
         return run.tally
 
 
-class _Run:
+class Run:
     """The state of one run."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 -- what a run works on and with
         self,
         ledger: Ledger,
         settings: Settings,
         options: Options,
         progress: Progress,
         budget: Budget | None,
+        tally: Tally | None = None,
     ) -> None:
-        self.tally = Tally()
+        """Prepare; `tally` goes on counting where something was done before."""
+        self.tally = tally or Tally()
         self._ledger = ledger
         self._settings = settings
         self._options = options
@@ -159,6 +167,7 @@ class _Run:
             upstreams=self._options.upstreams,
             depth=options.depth,
             max_bytes=options.max_trace_bytes,
+            keep=options.keep,
         )
         self._recorder = Recorder(ledger, recorded=self._count, alarm=self._alarm)
         self._stop = asyncio.Event()
@@ -176,12 +185,20 @@ class _Run:
         """List and read until all is done, a signal comes or the budget is spent."""
         self.tally.projects = len(projects)
         self.tally.jobs_queued = self._ledger.count_queued()
+        await self._until_stopped(self._both(projects))
+
+    async def work_again(self, old: Iterator[OldJob]) -> None:
+        """Read these jobs' logs again until all is done, a signal comes or the budget is spent."""
+        await self._until_stopped(_gather((self._reread(old), self._recorder.run())))
+
+    async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
+        """Work with an open client and signals of our own."""
         self._progress.begin(Phase.HARVEST, self.tally)
         with signals(self._interrupt):
             async with self._client:
                 timer = self._start_timer()
                 try:
-                    await until_stopped(self._both(projects), self._stop, patience=_PATIENCE)
+                    await until_stopped(work, self._stop, patience=_PATIENCE)
                 finally:
                     timer.cancel()
                     self._measure()
@@ -209,7 +226,7 @@ class _Run:
         """End the run at its deadline, also while it waits for an answer."""
         left = self._budget.seconds_left(time.monotonic())
         return asyncio.get_running_loop().call_later(
-            left if left is not None else _EVER, self._spend, _OUT_OF_TIME
+            left if left is not None else _EVER, self._spend, OUT_OF_TIME
         )
 
     def _interrupt(self) -> None:
@@ -309,13 +326,20 @@ class _Run:
     async def _read_one(self, job: Job) -> Harvested | Job | None:
         """Read one job; the job itself if its trace may still grow, None if it failed this time."""
         now = self._server_now()
+
+        async def read() -> Harvested | Job:
+            fresh = await refreshed(self._client, job) if may_grow(job, now) else job
+            if may_grow(fresh, now):
+                self.tally.jobs_waiting += 1
+                return fresh
+            return await self._reader.read(fresh, now=now)
+
+        return await self._attempt(job, read())
+
+    async def _attempt(self, job: Job, reading: Awaitable[_T]) -> _T | None:
+        """Wait for a reading; None if it failed, which is counted."""
         try:
-            if may_grow(job, now):
-                job = await refreshed(self._client, job)
-                if may_grow(job, now):
-                    self.tally.jobs_waiting += 1
-                    return job
-            harvested = await self._reader.read(job, now=now)
+            result = await reading
         except BudgetSpentError as error:
             self._spend(str(error))
             return None
@@ -329,8 +353,39 @@ class _Run:
             _LOG.exception("job %d", job.id)
             self._failed(f"job {job.id} of {job.project_path}: internal error, {error!r}")
             return None
-        self._failures_in_a_row = 0
-        return harvested
+        if not isinstance(result, Job):  # one that may still grow says nothing of the server
+            self._failures_in_a_row = 0
+        return result
+
+    async def _reread(self, old: Iterator[OldJob]) -> None:
+        """Read the logs of jobs again with a fixed number of workers."""
+        turn = asyncio.Lock()
+
+        async def worker() -> None:
+            while not self._stop.is_set():
+                async with turn:
+                    each = await asyncio.to_thread(next, old, None)
+                if each is None:
+                    return
+                await self._reread_one(each)
+
+        await _gather(worker() for _ in range(self._options.concurrency))
+        await self._recorder.end()
+
+    async def _reread_one(self, old: OldJob) -> None:
+        """Read a log again; where it tells less than it did, what is stored stays."""
+        reading = self._reader.read(old.job, now=self._server_now(), depth=old.depth)
+        harvested = await self._attempt(old.job, reading)
+        if harvested is None:
+            return
+        summary = harvested.summary
+        if summary is not None and (old.depth is Depth.PREPARE or summary.bytes >= old.size):
+            await self._recorder.put(harvested)
+            return
+        self.tally.jobs_kept += 1
+        if harvested.state in _GONE:
+            await asyncio.to_thread(self._ledger.lose, [old.job.id])
+        self._moved()
 
     def _server_now(self) -> dt.datetime:
         """Return the server's time, kept going by our monotonic clock."""
@@ -356,20 +411,9 @@ class _Run:
 
     def _count(self, batch: Sequence[Harvested]) -> None:
         """Count what jobs contribute, and tell."""
-        tally = self.tally
         self._handout.recorded(each.job.id for each in batch)
         for each in batch:
-            tally.jobs_done += 1
-            tally.traces[each.state] += 1
-            tally.images += len(each.uses)
-            summary = each.summary
-            if summary is not None:
-                limit = self._options.max_trace_bytes
-                tally.traces_cut += limit is not None and summary.bytes >= limit
-                if not summary.recognised:
-                    tally.not_understood += 1
-                elif not each.uses and summary.names_images:
-                    tally.without_image += 1
+            self.tally.count(each, limit=self._options.max_trace_bytes, keep=self._options.keep)
         self._moved()
 
     def _moved(self) -> None:
@@ -380,6 +424,7 @@ class _Run:
         """Take over what the client counts."""
         counts, tally = self._client.counts, self.tally
         tally.requests = self._budget.spent
+        tally.answers = _answers(counts, spent=self._budget.spent)
         tally.retries = counts.retries
         tally.rate_limited = counts.rate_limited
         tally.received = counts.received
@@ -393,6 +438,24 @@ def _turn(listing: Listing | None) -> tuple[bool, dt.datetime]:
     if listing is None:
         return True, never
     return listing.cursor is None, listing.checked_at or never
+
+
+def _answers(counts: Counts, *, spent: int) -> dict[str, dict[str, int]]:
+    """Return how many requests of each endpoint were answered how.
+
+    What the budget was spent on beyond the client's own requests was discovery.
+    """
+    answers: dict[str, dict[str, int]] = {}
+    for (kind, status), number in sorted(counts.answers.items()):
+        answers.setdefault(kind, {})[status] = number
+    for kind, number in sorted(counts.requests.items()):
+        unanswered = number - sum(answers.get(kind, {}).values())
+        if unanswered:
+            answers.setdefault(kind, {})["none"] = unanswered
+    discovery = spent - counts.requests.total()
+    if discovery > 0:
+        answers["discovery"] = {"any": discovery}
+    return answers
 
 
 async def _gather(work: Iterable[Coroutine[None, None, None]]) -> None:

@@ -26,9 +26,10 @@ def replacing(path: Path, *, aside: Path) -> Iterator[Path]:
     try:
         yield aside
         flush(aside)
-        if not path.parent.exists():
-            path.parent.mkdir(exist_ok=True)  # another source may have been faster
-            flush(path.parent.parent)
+        new = [each for each in (path.parent, *path.parent.parents) if not each.exists()]
+        path.parent.mkdir(parents=True, exist_ok=True)  # another source may have been faster
+        for each in new:
+            flush(each.parent)
         os.replace(aside, path)  # noqa: PTH105 -- the system call by its name, as os.fsync below
     except BaseException:
         aside.unlink(missing_ok=True)

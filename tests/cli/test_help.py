@@ -28,6 +28,8 @@ COMMANDS = [
     "exposure",
     "query",
     "inventory",
+    "migrate",
+    "schedule",
 ]
 HEAVY = {"pandas", "pyarrow", "duckdb", "httpx", "aiohttp", "hyperscan", "gitlab", "rich", "jinja2"}
 
