@@ -15,6 +15,10 @@
     schedule  `logminer schedule`
     check     `logminer verify`
     logs      `logminer extract`
+    declaring the commands about what is declared, their flags, their help
+    inventory `logminer inventory`
+    clones    the files of local clones
+    declared  declarations and findings as tables and reports
     explain   `logminer extract --explain`
     exposed   `logminer exposure`
     query     `logminer query`

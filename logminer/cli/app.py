@@ -724,3 +724,8 @@ def schedule(  # noqa: PLR0913 -- one for each flag
             image=image,
             now=dt.datetime.now(dt.UTC),
         )
+
+
+# Long signatures stand by themselves; to import one is to register its command.
+from logminer.cli import declaring as _declaring  # noqa: E402, F401
+from logminer.cli import mine as _mine  # noqa: E402, F401

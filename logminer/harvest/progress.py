@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from logminer.harvest.rules import names_images
-
 if TYPE_CHECKING:
     from logminer.model import Harvested, TraceState
 
@@ -103,7 +101,7 @@ class Tally:
         self.not_keepable += keep and each.kept is None
         if not summary.recognised:
             self.not_understood += 1
-        elif not each.uses and names_images(summary):
+        elif not each.uses and summary.names_images:
             self.without_image += 1
 
     def as_dict(self) -> dict[str, Any]:

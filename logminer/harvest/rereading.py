@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 from logminer.gitlab import Budget
 from logminer.harvest.progress import Phase, Silence, Tally
 from logminer.harvest.reading import read_kept
-from logminer.harvest.run import OUT_OF_TIME, Options, Run, new_run_id, remembered
-from logminer.store import Wanted, count_old, old_jobs, publish
+from logminer.harvest.run import OUT_OF_TIME, Options, Run
+from logminer.store import Wanted, count_old, new_run_id, old_jobs, publish, remembered
 from logminer.trace import VERSION
 
 if TYPE_CHECKING:

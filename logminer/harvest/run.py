@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
-import secrets
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -37,7 +36,7 @@ from logminer.harvest.rules import may_grow
 from logminer.harvest.stopping import signals, until_stopped
 from logminer.model import Depth, Job, TraceState
 from logminer.reference import Upstreams
-from logminer.store import Listing, publish, source_of
+from logminer.store import Listing, new_run_id, publish, remembered, source_of
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -101,11 +100,6 @@ class Options:
     """Whether the part of each trace is kept from which it can be read again."""
 
 
-def new_run_id(now: dt.datetime) -> str:
-    """Return the name of a run that begins now: sorts by time, and differs where that does not."""
-    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-
-
 def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the caller
     store: Store,
     settings: Settings,
@@ -137,24 +131,6 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
             finally:
                 run.publish(store)
         return run.tally
-
-
-@contextlib.contextmanager
-def remembered(ledger: Ledger, tally: Tally, began: dt.datetime) -> Iterator[None]:
-    """Let the ledger remember the run: that it began, and how it ended."""
-    ledger.begin_run(tally.run_id, began)
-    code = 1
-    try:
-        yield
-        code = tally.exit_code
-    except LogminerError as error:
-        code = error.exit_code
-        raise
-    except KeyboardInterrupt:
-        code = 130
-        raise
-    finally:
-        ledger.end_run(tally.run_id, dt.datetime.now(dt.UTC), exit_code=code, tally=tally.as_dict())
 
 
 class Run:

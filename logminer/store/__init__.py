@@ -11,9 +11,12 @@
     lease       one writer for each source of a bucket
     ledger      which jobs are known, queued, done, and not yet published
     tables      the ledger's file: SQLite tables, and how an older file becomes today's
+    runs        that a run began, and how it ended
     lock        one writer for each source of a directory
     durable     files replaced so that no reader and no power cut sees half of one
     codec       jobs and outcomes as JSON, for the ledger
+    rows        outcomes as rows of both tables
+    sheaf       rows of many jobs that pass through the ledger in one piece
     schema      the data dictionary: every column and its meaning
 
 Names are imported when first asked for, so that `logminer --help` pays for none of it.
@@ -44,6 +47,9 @@ if TYPE_CHECKING:
     from logminer.store.rereading import Wanted as Wanted
     from logminer.store.rereading import count_old as count_old
     from logminer.store.rereading import old_jobs as old_jobs
+    from logminer.store.runs import new_run_id as new_run_id
+    from logminer.store.runs import remembered as remembered
+    from logminer.store.sheaf import Sheaf as Sheaf
     from logminer.store.shelf import shelf_of as shelf_of
 
 _HOME = {
@@ -56,15 +62,18 @@ _HOME = {
     "ProjectCounts": "ledger",
     "PublishSummary": "publishing",
     "Run": "ledger",
+    "Sheaf": "sheaf",
     "Store": "dataset",
     "Wanted": "rereading",
     "WatchedJob": "ledger",
     "count_old": "rereading",
     "migrate": "migration",
     "old_jobs": "rereading",
+    "new_run_id": "runs",
     "open_store": "dataset",
     "outdated": "migration",
     "publish": "publishing",
+    "remembered": "runs",
     "shelf_of": "shelf",
     "source_of": "dataset",
 }

@@ -27,6 +27,7 @@ COMMANDS = [
     "schema",
     "exposure",
     "query",
+    "inventory",
     "migrate",
     "schedule",
 ]
