@@ -3,7 +3,8 @@
 Facts flow down this picture, imports point up it, and no arrow is missing (import-linter checks):
 
     cli                                       flags to calls, errors to exit codes
-    harvest | report | schedule | simulator   one run | the answer | its files | a GitLab
+    harvest | archive | report | schedule | simulator
+                                              runs | logs on disks | the answer | files | a GitLab
     gitlab | store | trace | inventory | analysis
                                               client | Parquet | logs | declarations | verbs
     reference                                 image references

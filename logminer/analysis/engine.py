@@ -22,6 +22,9 @@ _T = TypeVar("_T")
 MEMORY: Final = "512MB"
 """For sorting and grouping; what is more goes to disk, where the statement allows it."""
 
+LESS_MEMORY: Final = "256MB"
+"""For the verbs, whose statements are known to go to disk: a report stays below 500 MB in all."""
+
 _SETTINGS: Final = (
     "SET TimeZone = 'UTC'",  # days are days in UTC, wherever it runs
     "SET autoinstall_known_extensions = false",
@@ -31,7 +34,7 @@ _SETTINGS: Final = (
 
 
 @contextmanager
-def database(files: Sequence[str]) -> Iterator[duckdb.DuckDBPyConnection]:
+def database(files: Sequence[str], *, memory: str = MEMORY) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield an empty database that can read these files, and close it."""
     import duckdb  # noqa: PLC0415 -- heavy, see the package docstring
 
@@ -40,7 +43,7 @@ def database(files: Sequence[str]) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
             for setting in _SETTINGS:
                 connection.execute(setting)
-            connection.execute("SET memory_limit = ?", [MEMORY])
+            connection.execute("SET memory_limit = ?", [memory])
             connection.execute("SET temp_directory = ?", [aside])
             connection.execute("SET allowed_paths = ?", [list(files)])
             connection.execute("SET enable_external_access = false")

@@ -39,13 +39,7 @@ from logminer.reference import Upstreams
 from logminer.store import Listing, new_run_id, publish, remembered, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        Awaitable,
-        Coroutine,
-        Iterable,
-        Iterator,
-        Sequence,
-    )
+    from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
 
     from logminer.gitlab import Counts, Settings
     from logminer.harvest.progress import Progress

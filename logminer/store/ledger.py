@@ -611,14 +611,6 @@ class Ledger(LedgerView):
                 "UPDATE job SET description = ? WHERE id = ? AND state = 'queued'", batch.requeued
             )
 
-    def lose(self, job_ids: Iterable[int]) -> None:
-        """Remember jobs whose traces are gone since they were read; their rows stay."""
-        with self._transaction() as connection:
-            connection.executemany(
-                "INSERT INTO lost (job_id) VALUES (?) ON CONFLICT (job_id) DO NOTHING",
-                ((job_id,) for job_id in job_ids),
-            )
-
     def store_sheaves(self, sheaves: Iterable[Sheaf]) -> None:
         """Record what was read from an archive: its jobs are done, its rows wait to be published.
 
@@ -665,6 +657,14 @@ class Ledger(LedgerView):
                     "DELETE FROM sheaf WHERE id NOT IN"
                     " (SELECT sheaf FROM pending WHERE sheaf IS NOT NULL)"
                 )
+
+    def lose(self, job_ids: Iterable[int]) -> None:
+        """Remember jobs whose traces are gone since they were read; their rows stay."""
+        with self._transaction() as connection:
+            connection.executemany(
+                "INSERT INTO lost (job_id) VALUES (?) ON CONFLICT (job_id) DO NOTHING",
+                ((job_id,) for job_id in job_ids),
+            )
 
     def published(self, day: dt.date, job_ids: Iterable[int]) -> None:
         """Forget the outcomes of a day that now stand in the Parquet files, or no longer do."""

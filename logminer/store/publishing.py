@@ -25,7 +25,6 @@ from logminer.store.rows import rows_of
 from logminer.store.schema import (
     FILES,
     SCHEMA_VERSION,
-    TABLES,
     Table,
     brought_up,
     file_schema,
@@ -98,11 +97,12 @@ def publish(
         for table in FILES:
             # A newer one is refused before any is replaced.
             version_of(store, data_file(table, day, ledger.source))
-        if kept := rows["preambles"]["job_id"].to_pylist():
-            # What was kept of a trace stays until something newer is kept of it.
-            _replace(store, ledger, "preambles", day, kept, rows["preambles"])
-        for table in TABLES:
-            _replace(store, ledger, table, day, job_ids, rows[table])
+        for table in FILES:
+            if table != "preambles":
+                _replace(store, ledger, table, day, job_ids, rows[table])
+            elif kept := rows[table]["job_id"].to_pylist():
+                # What was kept of a trace stays until something newer is kept of it.
+                _replace(store, ledger, table, day, kept, rows[table])
         ledger.published(day, job_ids)
         days, jobs, images = days + 1, jobs + len(recorded), images + rows["images"].num_rows
     ledger.forget_sheaves()
@@ -113,8 +113,7 @@ def _collect(ledger: Ledger, day: dt.date, bound: Bound) -> tuple[list[int], dic
     """Return the pending jobs of a day and the rows they contribute to each table, by their key."""
     bound_ids, bound_rows = bound.of(day)
     job_ids: list[int] = []
-    parts = {table: [bound_rows[table]] for table in TABLES}
-    parts["preambles"] = [file_schema("preambles").empty_table()]
+    parts = {table: [bound_rows.get(table, file_schema(table).empty_table())] for table in FILES}
     while batch := ledger.pending(day, _SLICE, after=job_ids[-1] if job_ids else None):
         job_ids += [each.job.id for each in batch]
         for table, rows in rows_of(batch).items():

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from logminer.model import Depth, TraceState
 from logminer.store.dataset import data_file, readable
 from logminer.store.publishing import read_rows
-from logminer.store.rows import job_of
+from logminer.store.schema import job_of
 
 if TYPE_CHECKING:
     import datetime as dt

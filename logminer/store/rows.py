@@ -1,4 +1,4 @@
-"""Outcomes as rows of both tables, a batch at a time, column by column.
+"""Outcomes as rows of every table, a batch at a time, column by column.
 
 By columns, because a mapping for each row costs more than reading the log that it speaks of; and
 what is said of a job is converted once, and repeated for its image uses by Arrow.
@@ -6,17 +6,15 @@ what is said of a job is converted once, and repeated for its image uses by Arro
 
 from __future__ import annotations
 
-from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from logminer.model import Job
 from logminer.store.schema import Table, file_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from logminer.model import Harvested
 
@@ -70,17 +68,13 @@ _SHARED: Final = [name for name in file_schema("images").names if name not in _U
 _outcome_values: Callable[[Harvested], tuple[Any, ...]] = attrgetter(*_OUTCOME.values())
 _summary_values: Callable[[object], tuple[Any, ...]] = attrgetter(*_SUMMARY.values())
 _use_values: Callable[[object], tuple[Any, ...]] = attrgetter(*_USE)
-_COLUMN_OF: Final = {
-    place.removeprefix("job."): column
-    for column, place in _OUTCOME.items()
-    if place.startswith("job.")
-}
-"""The fields of a job, and the columns that hold them: not all have one."""
 _NO_SUMMARY: Final = (None,) * len(_SUMMARY)
 
 
 def rows_of(batch: Sequence[Harvested]) -> dict[Table, pa.Table]:
     """Return what outcomes contribute to each table: in their order, uses by their ordinals.
+
+    In `preambles` stand only the jobs of whose trace something was kept.
 
     The tables stand in the order in which their files are to be replaced.
     """
@@ -98,21 +92,9 @@ def rows_of(batch: Sequence[Harvested]) -> dict[Table, pa.Table]:
     shared = jobs.select(_SHARED).take(owners)
     named = _columns(_USE, (_use_values(use) for of_job in uses for use in of_job))
     images = _table("images", dict(zip(_SHARED, shared.columns, strict=True)) | named)
-    kept = [each for each in batch if each.kept is not None]
-    preambles = {
-        "instance": [each.instance for each in kept],
-        "job_id": [each.job.id for each in kept],
-        "kept": [each.kept for each in kept],
-    }
-    return {"preambles": _table("preambles", preambles), "images": images, "jobs": jobs}
-
-
-def job_of(row: Mapping[str, Any]) -> Job:
-    """Return the job that a row of `jobs` describes; what no column holds is not known."""
-    values: dict[str, Any] = {
-        field.name: row.get(_COLUMN_OF.get(field.name, "")) for field in fields(Job)
-    }
-    return Job(**{**values, "tag_list": tuple(row["tag_list"])})
+    kept = [(each.instance, each.job.id, each.kept) for each in batch if each.kept is not None]
+    preambles = _table("preambles", _columns(file_schema("preambles").names, kept))
+    return {"preambles": preambles, "images": images, "jobs": jobs}
 
 
 def _columns(

@@ -12,16 +12,20 @@ itself everywhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import pyarrow as pa
+
+from logminer.model import Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 Table: TypeAlias = Literal["images", "jobs", "preambles"]
+Row: TypeAlias = dict[str, object]
 
 SCHEMA_VERSION: Final = 2
 """Stands in the metadata of every file; raised when a column is added or changes its meaning."""
@@ -502,8 +506,8 @@ _COLUMNS: Final[dict[Table, tuple[Column, ...]]] = {
 }
 TABLES: Final[tuple[Table, ...]] = ("images", "jobs")
 """What every store has, and what questions are about."""
-FILES: Final[tuple[Table, ...]] = ("images", "jobs", "preambles")
-"""What a store may have files of."""
+FILES: Final[tuple[Table, ...]] = ("preambles", "images", "jobs")
+"""What a store may have files of, in the order in which a day's are replaced."""
 
 
 def images_schema() -> pa.Schema:
@@ -555,6 +559,28 @@ def data_dictionary() -> Iterator[Entry]:
                 nullable=column.nullable,
                 meaning=column.meaning,
             )
+
+
+def job_of(row: Row) -> Job:
+    """Return the job that a row of `jobs` describes; what no column holds is not known."""
+    values: dict[str, Any] = {
+        field: row[column] if column is not None else None for field, column in _FIELDS.items()
+    }
+    return Job(**{**values, "tag_list": tuple(values["tag_list"])})
+
+
+_FIELDS: Final = {
+    field.name: {
+        "id": "job_id",
+        "name": "job_name",
+        "status": "job_status",
+        "url": "job_url",
+        "trace_size": None,
+        "erased_at": None,
+    }.get(field.name, field.name)
+    for field in fields(Job)
+}
+"""The fields of a job, and the columns that hold them."""
 
 
 def _schema(columns: tuple[Column, ...]) -> pa.Schema:

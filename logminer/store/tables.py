@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LEDGER_VERSION: Final = 4
+LEDGER_VERSION: Final = 3
 """SQLite's `user_version`: raised when the tables below change, with a step in `_STEPS`."""
 
 _APPLICATION_ID: Final = 0x6C6D6E72
@@ -89,7 +89,7 @@ _PENDING: Final = (
     """,
 )
 
-_ADDED_IN_4: Final = (
+_ADDED_IN_3: Final = (
     # Jobs whose trace was asked for again and is not to be had any more: never asked for a third
     # time, or a budget would be spent on them before anything else.
     """
@@ -116,7 +116,7 @@ _TABLES: Final = (
     *_JOB_INDEXES,
     *_PENDING,
     *_ADDED_IN_2,
-    *_ADDED_IN_4,
+    *_ADDED_IN_3,
 )
 
 _STEPS: Final = {
@@ -146,8 +146,8 @@ _STEPS: Final = {
         SELECT job_id, project_id, day, outcome FROM pending_2 ORDER BY job_id
         """,
         "DROP TABLE pending_2",
+        *_ADDED_IN_3,
     ),
-    3: _ADDED_IN_4,
 }
 """What makes the next version out of each older one."""
 

@@ -576,9 +576,9 @@ with ledger._transaction() as connection:
         """A ledger of a newer logminer is left alone."""
         Ledger.open(path).close()
         with closing(sqlite3.connect(path)) as connection:
-            connection.execute("PRAGMA user_version = 5")
+            connection.execute("PRAGMA user_version = 4")
         with pytest.raises(
-            StoreError, match=r"newer logminer \(ledger version 5, this one knows 4"
+            StoreError, match=r"newer logminer \(ledger version 4, this one knows 3"
         ):
             opener(path)
 
