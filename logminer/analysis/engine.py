@@ -24,6 +24,9 @@ _T = TypeVar("_T")
 MEMORY: Final = "512MB"
 """For sorting and grouping; what is more goes to disk, where the statement allows it."""
 
+LESS_MEMORY: Final = "256MB"
+"""For the verbs, whose statements are known to go to disk: a report stays below 500 MB in all."""
+
 _SETTINGS: Final = (
     "SET TimeZone = 'UTC'",  # days are days in UTC, wherever it runs
     "SET GLOBAL TimeZone = 'UTC'",  # for cursors, too
@@ -59,7 +62,8 @@ def shared(tables: Mapping[str, Sequence[str]]) -> Iterator[None]:
     are few rows, they are read once, too.
     """
     files = [file for paths in tables.values() for file in paths]
-    with _made(files, "SET parquet_metadata_cache = true") as connection:
+    cached = "SET parquet_metadata_cache = true"
+    with _made(files, cached, memory=LESS_MEMORY) as connection:
         held = _Shared(
             connection=connection,
             readable=frozenset(files),
@@ -97,19 +101,19 @@ def _load(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Sequence[s
 
 
 @contextmanager
-def database(files: Sequence[str]) -> Iterator[duckdb.DuckDBPyConnection]:
+def database(files: Sequence[str], *, memory: str = MEMORY) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield an empty database that can read these files, and close it."""
     held = _SHARED.get()
     if held is not None and held.readable.issuperset(files):
         with held.connection.cursor() as cursor:
             yield cursor
         return
-    with _made(files) as connection:
+    with _made(files, memory=memory) as connection:
         yield connection
 
 
 @contextmanager
-def _made(files: Sequence[str], *settings: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def _made(files: Sequence[str], *settings: str, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a new database that can read these files, and close it."""
     import duckdb  # noqa: PLC0415 -- heavy, see the package docstring
 
@@ -118,7 +122,7 @@ def _made(files: Sequence[str], *settings: str) -> Iterator[duckdb.DuckDBPyConne
         try:
             for setting in (*_SETTINGS, *settings):
                 connection.execute(setting)
-            connection.execute("SET memory_limit = ?", [MEMORY])
+            connection.execute("SET memory_limit = ?", [memory])
             connection.execute("SET temp_directory = ?", [aside])
             connection.execute("SET allowed_paths = ?", [list(files)])
             connection.execute("SET enable_external_access = false")

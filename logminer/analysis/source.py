@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from logminer.analysis.engine import database, loaded, patiently, reason
+from logminer.analysis.engine import LESS_MEMORY, database, loaded, patiently, reason
 from logminer.analysis.when import When, span
 from logminer.errors import StoreError, UsageError
 
@@ -117,13 +117,13 @@ class Question:
 
     def _of(self, table: pa.Table | ds.Dataset, values: Mapping[str, Parameter]) -> pd.DataFrame:
         """Return the answer about the rows of a table."""
-        with database([]) as connection:
+        with database([], memory=LESS_MEMORY) as connection:
             connection.register("given", table)
             return _run(connection, self._statement("given"), values)
 
     def _read(self, files: list[str], values: Mapping[str, Parameter]) -> pd.DataFrame:
         """Return the answer about the rows in some files."""
-        with database(files) as connection:
+        with database(files, memory=LESS_MEMORY) as connection:
             if loaded(files):  # with other days: the bounds in time leave them out
                 return _run(connection, self._statement(f'"{self.table}"'), values)
             # The hive path repeats the day, which no question reads; a directory above the store
