@@ -62,7 +62,8 @@ def shared(tables: Mapping[str, Sequence[str]]) -> Iterator[None]:
     are few rows, they are read once, too.
     """
     files = [file for paths in tables.values() for file in paths]
-    with _made(files, LESS_MEMORY, "SET parquet_metadata_cache = true") as connection:
+    cached = "SET parquet_metadata_cache = true"
+    with _made(files, cached, memory=LESS_MEMORY) as connection:
         held = _Shared(
             connection=connection,
             readable=frozenset(files),
@@ -107,12 +108,12 @@ def database(files: Sequence[str], *, memory: str = MEMORY) -> Iterator[duckdb.D
         with held.connection.cursor() as cursor:
             yield cursor
         return
-    with _made(files, memory) as connection:
+    with _made(files, memory=memory) as connection:
         yield connection
 
 
 @contextmanager
-def _made(files: Sequence[str], memory: str, *settings: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def _made(files: Sequence[str], *settings: str, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a new database that can read these files, and close it."""
     import duckdb  # noqa: PLC0415 -- heavy, see the package docstring
 
