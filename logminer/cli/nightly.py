@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from logminer.cli import values
-from logminer.cli.talk import counted
+from logminer.cli.talk import INTERRUPTED, counted
 from logminer.cli.watch import LogFormat, Volume, Watch, watch
 from logminer.errors import LogminerError, UsageError
 from logminer.gitlab import Budget, Pacer, default_scope, discover, resolve
@@ -120,14 +120,17 @@ def run(path: Path, asked: Asked) -> int:
     try:
         return _run(path, asked, run_id, progress)
     except LogminerError as error:
-        progress.error(error)
+        progress.error(error, exit_code=error.exit_code)
         return error.exit_code
+    except KeyboardInterrupt:
+        progress.error("interrupted", exit_code=INTERRUPTED)
+        return INTERRUPTED
 
 
 def _run(path: Path, asked: Asked, run_id: str, progress: Watch) -> int:
     began = time.monotonic()
     options = asked.options()
-    budget = asked.budget(began)
+    budget, pacer = asked.budget(began), Pacer(rps=options.rps)
     projects, groups = asked.scope()
     settings = asked.server.settings()
     with contextlib.ExitStack() as opened:
@@ -149,6 +152,7 @@ def _run(path: Path, asked: Asked, run_id: str, progress: Watch) -> int:
                 include=asked.include,
                 exclude=asked.exclude,
                 policy=RetryPolicy(attempts=_FIRST_TRIES),
+                pacer=pacer,
                 budget=budget,
                 progress=progress.discovered,
             )
@@ -167,6 +171,7 @@ def _run(path: Path, asked: Asked, run_id: str, progress: Watch) -> int:
                 options=options,
                 progress=progress,
                 ledger=ledger,
+                pacer=pacer,
                 budget=budget,
                 run_id=run_id,
             )

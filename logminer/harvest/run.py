@@ -35,12 +35,13 @@ from logminer.harvest.reading import Reader, refreshed
 from logminer.harvest.recording import Recorder
 from logminer.harvest.rules import may_grow, names_images
 from logminer.harvest.stopping import signals, until_stopped
+from logminer.harvest.together import together
 from logminer.model import Depth
 from logminer.reference import Upstreams
 from logminer.store import Ledger, Listing, publish, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from logminer.gitlab import Settings
     from logminer.harvest.progress import Progress
@@ -102,13 +103,14 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
     options: Options | None = None,
     progress: Progress | None = None,
     ledger: Ledger | None = None,
+    pacer: Pacer | None = None,
     budget: Budget | None = None,
     run_id: str | None = None,
 ) -> Tally:
     """Harvest projects into a store and return what was done.
 
     SIGINT and SIGTERM end the run early with everything committed and published (`interrupted`);
-    so does a budget that is spent (`spent`), which may have served discovery before.
+    so does a budget that is spent (`spent`), which may have served discovery before, as the pacer.
     `ledger` is the source's, where it is already open; it stays so.
     Raises BusyError where another harvest writes this source, AuthorisationError, ServerError and
     StoreError; whatever was committed until then is published.
@@ -118,7 +120,15 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
         if ledger is None:
             path = store.ledger_path(source_of(settings.instance))
             ledger = opened.enter_context(Ledger.open(path))
-        run = _Run(ledger, settings, options or Options(), progress or Silence(), budget)
+        options = options or Options()
+        run = _Run(
+            ledger,
+            settings,
+            options,
+            progress or Silence(),
+            pacer or Pacer(rps=options.rps),
+            budget or Budget(),
+        )
         run.tally.run_id = run_id or new_run_id(began)
         with _remembered(ledger, run.tally, began):
             try:
@@ -149,25 +159,26 @@ def _remembered(ledger: Ledger, tally: Tally, began: dt.datetime) -> Iterator[No
 class _Run:
     """The state of one run."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 -- what `harvest` was given
         self,
         ledger: Ledger,
         settings: Settings,
         options: Options,
         progress: Progress,
-        budget: Budget | None,
+        pacer: Pacer,
+        budget: Budget,
     ) -> None:
         self.tally = Tally()
         self._ledger = ledger
         self._settings = settings
         self._options = options
         self._progress = progress
-        self._budget = budget or Budget()
+        self._budget = budget
         self._client = Client(
             settings,
             connections=options.concurrency + LISTERS,
-            pacer=Pacer(rps=options.rps),
-            budget=self._budget,
+            pacer=pacer,
+            budget=budget,
         )
         self._handout = Handout(ledger)
         self._lister = Lister(
@@ -226,7 +237,7 @@ class _Run:
 
     async def _both(self, projects: Sequence[Project]) -> None:
         """List projects, read jobs and write results, side by side."""
-        await _gather((self._list(projects), self._read(), self._recorder.run()))
+        await together((self._list(projects), self._read(), self._recorder.run()))
 
     # -- ending early --------------------------------------------------------------------------
 
@@ -267,7 +278,7 @@ class _Run:
                 await self._list_one(project, known=listing.watermark is not None)
 
         try:
-            await _gather(worker() for _ in range(LISTERS))
+            await together(worker() for _ in range(LISTERS))
             if self._emptied and self._emptied == self._known:
                 self._alarm(
                     f"the server lists no job of any of the {self._known:,} projects that had some"
@@ -328,7 +339,7 @@ class _Run:
                     await self._recorder.put(result)
 
         await self._timed.wait()
-        await _gather(worker() for _ in range(self._options.concurrency))
+        await together(worker() for _ in range(self._options.concurrency))
         await self._recorder.end()
 
     async def _read_one(self, job: Job) -> Harvested | Job | None:
@@ -418,16 +429,3 @@ def _turn(listing: Listing | None) -> tuple[bool, dt.datetime]:
     if listing is None:
         return True, never
     return listing.cursor is None, listing.checked_at or never
-
-
-async def _gather(work: Iterable[Coroutine[None, None, None]]) -> None:
-    """Run side by side; the first error ends all of them and comes out as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for each in work:
-                group.create_task(each)
-    except BaseExceptionGroup as errors:
-        first: BaseException = errors
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from None
