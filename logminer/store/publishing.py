@@ -13,6 +13,7 @@ gets the same promise by reading `jobs` first.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -77,8 +78,8 @@ def publish(
 ) -> PublishSummary:
     """Bring every pending outcome of a ledger into the Parquet files, day by day.
 
-    `proceed` is asked before each day, with how many are done and how many there were, whether to
-    go on; what is left then is the next call's.
+    `proceed` is asked before each day and often while one is read, with how many are done and how
+    many there were, whether to go on; what is left then is the next call's.
     Killed anywhere and called again, it gives the same bytes: an outcome leaves the ledger only
     after both files of its day are in place.
     Raises StoreError if a file cannot be read or written.
@@ -86,9 +87,10 @@ def publish(
     days = jobs = images = 0
     pending = ledger.pending_days()
     for day in pending:
-        if not proceed(days, len(pending)):
+        collected = _collect(ledger, day, partial(proceed, days, len(pending)))
+        if collected is None:
             break
-        recorded, rows = _collect(ledger, day)
+        recorded, rows = collected
         job_ids = recorded + ledger.withdrawn(day)
         for table in _ROWS:
             _replace(
@@ -103,11 +105,21 @@ def publish(
     return PublishSummary(days=days, jobs=jobs, images=images, left=len(pending) - days)
 
 
-def _collect(ledger: Ledger, day: dt.date) -> tuple[list[int], dict[Table, pa.Table]]:
-    """Return the pending jobs of a day and the rows they contribute to each table."""
+def _collect(
+    ledger: Ledger, day: dt.date, proceed: Callable[[], bool]
+) -> tuple[list[int], dict[Table, pa.Table]] | None:
+    """Return the pending jobs of a day and the rows they contribute to each table.
+
+    None where there is no time for it: a day may hold a hundred thousand jobs.
+    """
     job_ids: list[int] = []
     parts = {table: [file_schema(table).empty_table()] for table in TABLES}
-    while batch := ledger.pending(day, _SLICE, after=job_ids[-1] if job_ids else None):
+    while True:
+        if not proceed():
+            return None
+        batch = ledger.pending(day, _SLICE, after=job_ids[-1] if job_ids else None)
+        if not batch:
+            break
         job_ids += [each.job.id for each in batch]
         for table, rows_of in _ROWS.items():
             rows = [row for each in batch for row in rows_of(each)]
