@@ -12,6 +12,9 @@
     check     `logminer verify`
     logs      `logminer extract`
     explain   `logminer extract --explain`
+    exposed   `logminer exposure`
+    query     `logminer query`
+    rows      rows of any columns, batch by batch, in every format
     demo      the whole product without an account
 
 Results go to stdout, talk goes to stderr. Heavy rooms are imported inside the commands that use

@@ -18,7 +18,7 @@ from logminer.harvest import Options, Phase, Tally, estimate, harvest, new_run_i
 from logminer.model import Depth
 from logminer.period import parse_moment
 from logminer.reference import Upstreams
-from logminer.store import Ledger, Store, source_of
+from logminer.store import Store, shelf_of, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from logminer.gitlab import Settings
     from logminer.model import Project
-    from logminer.store import LedgerView
+    from logminer.store import Ledger, LedgerView
 
 _FIRST_TRIES: Final = 3
 """Tries of a request before the harvest proper begins: a refused connection fails in 3 seconds.
@@ -113,12 +113,12 @@ class Asked:
         return scope.projects, scope.groups
 
 
-def run(path: Path, asked: Asked) -> int:
+def run(location: str, asked: Asked) -> int:
     """Harvest what is asked for, say what was done, and return the exit code."""
     run_id = new_run_id(dt.datetime.now(dt.UTC))
     progress = watch(asked.log_format, run_id=run_id, volume=asked.volume)
     try:
-        return _run(path, asked, run_id, progress)
+        return _run(location, asked, run_id, progress)
     except LogminerError as error:
         progress.error(error, exit_code=error.exit_code)
         return error.exit_code
@@ -127,20 +127,21 @@ def run(path: Path, asked: Asked) -> int:
         return INTERRUPTED
 
 
-def _run(path: Path, asked: Asked, run_id: str, progress: Watch) -> int:
+def _run(location: str, asked: Asked, run_id: str, progress: Watch) -> int:
     began = time.monotonic()
     options = asked.options()
     budget, pacer = asked.budget(began), Pacer(rps=options.rps)
     projects, groups = asked.scope()
     settings = asked.server.settings()
     with contextlib.ExitStack() as opened:
-        ledger = None
-        if path.exists():
+        store: Store | None = None
+        ledger: Ledger | None = None
+        if shelf_of(location).exists():
             # What cannot become a store, and one that is locked, is said before the server is
             # asked; one that does not exist yet is not made before the server has answered.
-            ledger_path = Store.create(path).ledger_path(source_of(settings.instance))
-            if ledger_path.exists() and not asked.dry_run:
-                ledger = opened.enter_context(Ledger.open(ledger_path))
+            store, source = Store.create(location), source_of(settings.instance)
+            if not asked.dry_run and store.has_ledger(source):
+                ledger = opened.enter_context(store.open_ledger(source))
         with progress:
             progress.begin(Phase.DISCOVER, Tally())
             found = discover(
@@ -162,10 +163,10 @@ def _run(path: Path, asked: Asked, run_id: str, progress: Watch) -> int:
                     " paths, such as 'shop/*'"
                 )
             if asked.dry_run:
-                _estimate(path, settings, found, options, budget, progress)
+                _estimate(store, settings, found, options, budget, progress)
                 return 0
             tally = harvest(
-                Store.create(path),
+                store or Store.create(location),
                 settings,
                 found,
                 options=options,
@@ -175,12 +176,12 @@ def _run(path: Path, asked: Asked, run_id: str, progress: Watch) -> int:
                 budget=budget,
                 run_id=run_id,
             )
-    progress.summary(tally, store=str(path), seconds=time.monotonic() - began)
+    progress.summary(tally, store=location, seconds=time.monotonic() - began)
     return tally.exit_code
 
 
 def _estimate(  # noqa: PLR0913, PLR0917 -- the parts of a run that does not happen
-    path: Path,
+    store: Store | None,
     settings: Settings,
     projects: Sequence[Project],
     options: Options,
@@ -190,9 +191,9 @@ def _estimate(  # noqa: PLR0913, PLR0917 -- the parts of a run that does not hap
     """Say what a run would do."""
     with contextlib.ExitStack() as opened:
         view: LedgerView | None = None
-        ledger_path = Store(path).ledger_path(source_of(settings.instance))
-        if ledger_path.exists():
-            view = opened.enter_context(Ledger.read(ledger_path))
+        source = source_of(settings.instance)
+        if store is not None and store.has_ledger(source):
+            view = opened.enter_context(store.read_ledger(source))
         known = view.projects() if view is not None else {}
         guess = estimate(
             settings,

@@ -38,7 +38,7 @@ from logminer.harvest.stopping import signals, until_stopped
 from logminer.harvest.together import together
 from logminer.model import Depth
 from logminer.reference import Upstreams
-from logminer.store import Ledger, Listing, publish, source_of
+from logminer.store import Listing, publish, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from logminer.gitlab import Settings
     from logminer.harvest.progress import Progress
     from logminer.model import Harvested, Job, Project
-    from logminer.store import Store
+    from logminer.store import Ledger, Store
 
 _LOG = logging.getLogger(__name__)
 
@@ -118,8 +118,7 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
     began = dt.datetime.now(dt.UTC)
     with contextlib.ExitStack() as opened:
         if ledger is None:
-            path = store.ledger_path(source_of(settings.instance))
-            ledger = opened.enter_context(Ledger.open(path))
+            ledger = opened.enter_context(store.open_ledger(source_of(settings.instance)))
         options = options or Options()
         run = _Run(
             ledger,

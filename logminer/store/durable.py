@@ -9,6 +9,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from logminer.errors import StoreError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -48,3 +50,15 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Turn what the system says of a path that it cannot write into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path} ({error.strerror or error}): look at its permissions and the "
+            "free space, then harvest again; nothing is lost"
+        ) from error

@@ -31,7 +31,7 @@ import shutil
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
 from logminer.errors import StoreError
 from logminer.model import Project
@@ -359,10 +359,18 @@ class LedgerView:
             return self._connection.execute(sql, parameters).fetchall()
 
 
+class Held(Protocol):
+    """A lock that is held."""
+
+    def release(self) -> None:
+        """Let the next writer in; a second call does nothing."""
+        ...
+
+
 class Ledger(LedgerView):
     """The ledger of one source, held by its one writer."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: Lock) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: Held) -> None:
         """Wrap an open connection and the lock that goes with it; `open` makes one."""
         super().__init__(path, connection)
         self._lock = lock
@@ -413,6 +421,15 @@ class Ledger(LedgerView):
         """Close the file and give back the lock; a second call does nothing."""
         super().close()
         self._lock.release()
+
+    def confirm(self) -> None:
+        """Raise BusyError unless the lock is still held; the kernel takes none away."""
+
+    def conflicted(self) -> None:
+        """Raise BusyError if that somebody else has written means that the lock is lost."""
+
+    def checkpoint(self) -> None:
+        """Bring what is recorded to where the next run finds it; every transaction does."""
 
     @property
     def aside(self) -> Path:
