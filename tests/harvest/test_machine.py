@@ -13,7 +13,7 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from unittest.mock import patch
 
 import pytest
@@ -30,7 +30,7 @@ from logminer.store.durable import replacing
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 TODAY = dt.date(2026, 11, 23)
@@ -49,6 +49,12 @@ FAIR = Behaviour(largest_page=3)
 """Pages are short, so that a list has several and a run may end between two of them."""
 
 
+Kill: TypeAlias = tuple[int, str]
+"""Before which step of what kind a run is killed."""
+NEVER: Kill = (0, "")
+KILLS = st.tuples(st.integers(1, 30), st.sampled_from(["record", "publish"]))
+
+
 class Killed(BaseException):
     """The run is over; its files are as they were."""
 
@@ -59,23 +65,23 @@ class Killer:
     A step is a transaction of the ledger or the replacing of a file: nothing else outlives a run.
     """
 
-    def __init__(self, store: Path, steps: int) -> None:
-        """End before step `steps`; 0 is never."""
+    def __init__(self, store: Path, kill: Kill) -> None:
+        """End before the step that `kill` names: which, and of what kind."""
         self.copy = store.with_name(f"{store.name}-killed")
         self._store = store
-        self._steps = steps
+        self._steps, self._kind = kill
 
-    def step(self) -> None:
+    def step(self, kind: str) -> None:
         """Count a step that is about to be made."""
-        self._steps -= 1
-        if self._steps == 0:
+        self._steps -= kind == self._kind
+        if self._steps == 0 and kind == self._kind:
             shutil.copytree(self._store, self.copy)
             raise Killed
 
     @contextmanager
     def replacing(self, path: Path, *, aside: Path) -> Iterator[Path]:
         """Replace a file as `publish` does."""
-        self.step()
+        self.step("publish")
         with replacing(path, aside=aside) as name:
             yield name
 
@@ -89,9 +95,15 @@ class Mortal(Ledger):
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._turn:  # no other one is half made
             if self.killer is not None:
-                self.killer.step()
+                self.killer.step("record")
             with super()._transaction() as connection:
                 yield connection
+
+    def published(self, day: dt.date, job_ids: Iterable[int]) -> None:
+        """Forget what is published, or be killed before."""
+        if self.killer is not None:
+            self.killer.step("publish")
+        super().published(day, job_ids)
 
 
 class Machine(RuleBasedStateMachine):
@@ -106,13 +118,14 @@ class Machine(RuleBasedStateMachine):
         self.seen: dict[int, list[Expected]] = {}
         """What could be known of each job that had ended, harvest by harvest."""
 
-    @initialize(seed=st.integers(0, 4))
-    def found(self, seed: int) -> None:
-        """Start a server of a small company."""
+    @initialize(seed=st.integers(0, 4), kill=KILLS)
+    def found(self, seed: int, kill: Kill) -> None:
+        """Start a server of a small company; its first harvest, which has most to do, is killed."""
         self.store = next(self.homes)
         self.company = Company.generate(seed=seed, today=TODAY, days=40, projects=4, jobs=24)
         self.serving = serve(self.company, behaviour=FAIR)
         self.server: Server = self.serving.__enter__()
+        self._harvest(kill)
 
     def teardown(self) -> None:
         """Demand the truth once more, and end the server."""
@@ -223,17 +236,17 @@ class Machine(RuleBasedStateMachine):
 
     # -- the operator ----------------------------------------------------------------------------
 
-    def _harvest(self, kill_after: int | None = None) -> Tally | None:
+    def _harvest(self, kill: Kill = NEVER) -> Tally | None:
         """Harvest everything; None if the run was killed."""
         for job_id, expected in self.company.truth().items():
             self.seen.setdefault(job_id, []).append(expected)
         settings_ = Settings(url=self.server.url, token=self.server.token)
         projects = discover(settings_, everything=True, sleep=lambda _: None)
         store = Store.create(self.store)
-        killer = Killer(self.store, kill_after or 0)
+        killer = Killer(self.store, kill)
         with (
             Mortal.open(store.ledger_path(source_of(settings_.instance))) as ledger,
-            patch("logminer.store.publishing.replacing", killer.replacing),
+            patch("logminer.store.directory.replacing", killer.replacing),
         ):
             ledger.killer = killer
             try:
@@ -249,10 +262,10 @@ class Machine(RuleBasedStateMachine):
         """Harvest; whatever failed stays queued."""
         self._harvest()
 
-    @rule(steps=st.integers(1, 60))
-    def killed(self, steps: int) -> None:
+    @rule(kill=KILLS)
+    def killed(self, kill: Kill) -> None:
         """Harvest, and be killed somewhere on the way."""
-        self._harvest(steps)
+        self._harvest(kill)
 
     @rule()
     def settle(self) -> None:
@@ -328,7 +341,7 @@ def _run(home: Path, examples: int, steps: int) -> None:
 
 def test_any_life_gives_the_truth(tmp_path: Path) -> None:
     """A few short lives."""
-    _run(tmp_path, 6, 12)
+    _run(tmp_path, 6, 8)
 
 
 @pytest.mark.slow
