@@ -14,10 +14,11 @@ import pytest
 from typer.testing import Result
 
 import logminer
-from logminer.cli import nightly, values
+from logminer.cli import values
 from logminer.cli.watch import JsonWatch, PlainWatch, Volume
 from logminer.errors import UsageError
-from logminer.harvest import Phase, Tally
+from logminer.gitlab import discover
+from logminer.harvest import Phase, Tally, harvest
 from logminer.simulator import Behaviour, Company, Server, serve
 
 if TYPE_CHECKING:
@@ -328,8 +329,8 @@ def test_one_pace_for_all(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
 
         return call
 
-    monkeypatch.setattr(nightly, "discover", noted(nightly.discover))
-    monkeypatch.setattr(nightly, "harvest", noted(nightly.harvest))
+    monkeypatch.setattr("logminer.cli.nightly.discover", noted(discover))
+    monkeypatch.setattr("logminer.cli.nightly.harvest", noted(harvest))
     ask("harvest", "--all", "-s", "s", "--until", "1971-01-01", "--rps", "256")
 
     first, second = given
