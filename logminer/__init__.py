@@ -4,7 +4,8 @@ Facts flow down this picture, imports point up it, and no arrow is missing (impo
 
     cli                                       flags to calls, errors to exit codes
     harvest | report | simulator              one run | the answer | a GitLab on loopback
-    gitlab | store | trace | analysis         API client | Parquet | bytes to uses | verbs
+    gitlab | store | trace | inventory | analysis
+                                              client | Parquet | logs | declarations | verbs
     reference                                 image references
     period                                    since and until
     model                                     frozen values

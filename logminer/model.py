@@ -7,7 +7,7 @@ All times are aware and in UTC.
 
 from __future__ import annotations
 
-import datetime as dt  # noqa: TC003 -- fields are read by whoever inspects the dataclass
+import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -107,6 +107,20 @@ FINAL_STATUSES = frozenset({"success", "failed", "canceled", "skipped"})
 
 `skipped` alone may be left again: GitLab wakes the job, under the same id, when what it waited for
 is retried.
+"""
+
+
+SETTLED = dt.timedelta(hours=2)
+"""So long after its job's end a trace cannot grow any more: GitLab archives it two minutes later,
+and an hourly sweep (`ci_archive_traces_cron_worker`) catches what that missed."""
+
+MAX_TRACE_BYTES = 4 * 2**30
+"""Unpacked size no trace has: GitLab's own limit is 100 MB. It bounds what gzip can unfold."""
+
+PREPARE_STEP = 4_096
+"""Bytes of a trace between two looks at whether the preparation is over: twice its usual length.
+
+One for all who read with `Depth.PREPARE`: how many bytes are read beyond its end may show in rows.
 """
 
 
@@ -215,6 +229,12 @@ class TraceSummary:
     cut_lines: int
     """Lines longer than the bound; what lies beyond it was not looked at."""
 
+    @property
+    def names_images(self) -> bool:
+        """Whether its executor always names an image: with none, our grammar has a gap."""
+        executor = self.executor or ""
+        return executor == "kubernetes" or executor.startswith("docker")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Harvested:
@@ -230,3 +250,75 @@ class Harvested:
     uses: tuple[ImageUse, ...]
     extractor_version: str
     harvested_at: dt.datetime
+
+
+class DeclarationKind(StrEnum):
+    """What kind of file declares the image."""
+
+    CI = "ci"
+    """GitLab CI configuration."""
+    DOCKERFILE = "dockerfile"
+    """A Dockerfile or Containerfile."""
+    COMPOSE = "compose"
+    KUBERNETES = "kubernetes"
+    KUSTOMIZE = "kustomize"
+    HELM = "helm"
+
+
+class DeclaredRole(StrEnum):
+    """What the image is declared for; the first three mean what they mean in `Role`."""
+
+    JOB = "job"
+    SERVICE = "service"
+    BUILD = "build"
+    """A base image, a copied-from or mounted image or a frontend of a build."""
+    WORKLOAD = "workload"
+    """A container that is to run: of a pod, of Compose, of a chart."""
+
+
+class Resolution(StrEnum):
+    """Whether the declared image is known, and how."""
+
+    LITERAL = "literal"
+    """Written out: nothing to resolve."""
+    RESOLVED = "resolved"
+    """Every variable has one value by the files or by what is known of the project."""
+    DEFAULT = "default"
+    """Some part is a default, which whoever builds, installs or includes may override."""
+    ALTERNATIVE = "alternative"
+    """One of several values, each with a row of its own: rules decide."""
+    UNRESOLVED = "unresolved"
+    """Names something that only the run knows: `variables` says what."""
+    UNRENDERED = "unrendered"
+    """Stands in a template that only its tool renders."""
+    UNREAD = "unread"
+    """No image but a gap: what may declare images here was not read; `note` says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """One image that a file names in one place, or a gap where images may be named."""
+
+    path: str
+    """Of the file in the repository."""
+    line: int | None
+    """From 1; None where it is not known, as in configuration that the server merged."""
+    kind: DeclarationKind
+    name: str | None
+    """Of the job (with its values of a matrix, as GitLab names it), the build stage (its number
+    where it has none), the Compose service, the workload (`Deployment/web`) or the chart's value.
+    """
+    role: DeclaredRole | None
+    """None for a gap."""
+    image: str | None
+    """As written; None for a gap."""
+    resolved: str | None
+    """What `image` says once its variables are replaced; None unless all are known."""
+    resolution: Resolution
+    variables: tuple[str, ...] = ()
+    """Names that the image depends on, sorted; of an unresolved one, those that stayed unknown."""
+    pull_policy: str | None = None
+    """Declared pull policies in their order, separated by spaces."""
+    platform: str | None = None
+    note: str | None = None
+    """One sentence for people: a gap's reason, or what the resolution rests on."""

@@ -584,3 +584,8 @@ def query(
         from logminer.cli.rows import Format  # noqa: PLC0415 -- heavy
 
         run(store, sql, file, Format(format.value), output)
+
+
+# Long signatures stand by themselves; to import one is to register its command.
+from logminer.cli import declaring as _declaring  # noqa: E402, F401
+from logminer.cli import mine as _mine  # noqa: E402, F401

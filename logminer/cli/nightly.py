@@ -14,11 +14,11 @@ from logminer.cli.watch import LogFormat, Volume, Watch, watch
 from logminer.errors import LogminerError, UsageError
 from logminer.gitlab import Budget, Pacer, default_scope, discover, resolve
 from logminer.gitlab.retry import RetryPolicy
-from logminer.harvest import Options, Phase, Tally, estimate, harvest, new_run_id
+from logminer.harvest import Options, Phase, Tally, estimate, harvest
 from logminer.model import Depth
 from logminer.period import parse_moment
 from logminer.reference import Upstreams
-from logminer.store import Store, shelf_of, source_of
+from logminer.store import Store, new_run_id, shelf_of, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from logminer.cli.talk import counted
+from logminer.harvest import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from enum import StrEnum
 
     from logminer.harvest import Tally
 
-_FEW: Final = 5
+FEW: Final = 5
 """Names or failures that a summary shows of what may be thousands."""
 
-_STATES: Final = {
+STATES: Final = {
     "ok": "read",
     "empty": "empty",
     "erased": "erased",
@@ -26,16 +28,66 @@ _STATES: Final = {
 """States of a trace in the words of the report's coverage."""
 
 
+class HarvestWords:
+    """How a harvest speaks of its tally."""
+
+    def begin(self, phase: StrEnum, tally: Tally) -> str | None:
+        """Return what there is to do; before that, whoever mistyped a flag gets one line."""
+        if phase is not Phase.HARVEST:
+            return None
+        return (
+            f"harvesting {counted(tally.projects, 'project')},"
+            f" {counted(tally.jobs_queued, 'job')} queued before"
+        )
+
+    def moved(self, tally: Tally) -> str:
+        """Return how far the run has come."""
+        left = tally.requests_left
+        limit = f", {left:,} requests left in the limit" if left is not None else ""
+        return (
+            f"listed {tally.projects_listed:,} of {counted(tally.projects, 'project')}, read"
+            f" {tally.jobs_done:,} of {counted(tally.jobs_queued, 'job')},"
+            f" {tally.images:,} images{limit}"
+        )
+
+    def figures(self, tally: Tally) -> dict[str, int | None]:
+        """Return how far the run has come, by names."""
+        return {
+            "projects": tally.projects,
+            "projects_listed": tally.projects_listed,
+            "jobs_queued": tally.jobs_queued,
+            "jobs_done": tally.jobs_done,
+            "images": tally.images,
+            "requests": tally.requests,
+            "requests_left": tally.requests_left,
+        }
+
+    def bars(self, tally: Tally) -> Iterator[tuple[str, int, int | None, str]]:
+        """Yield how many projects are listed, and how many jobs are read."""
+        found = f"{tally.jobs_listed:,} new jobs"
+        yield "listing projects", tally.projects_listed, tally.projects, found
+        read = f"{tally.images:,} images"
+        if tally.requests_left is not None:
+            read += f", limit {tally.requests_left:,}"
+        yield "reading logs", tally.jobs_done, tally.jobs_queued, read
+
+    def summary(
+        self, tally: Tally, *, store: str, seconds: float, only_problems: bool
+    ) -> Iterator[str]:
+        """Yield what was done, and what could not be done; or only the latter."""
+        return summary_lines(tally, store=store, seconds=seconds, only_problems=only_problems)
+
+
 def summary_lines(
     tally: Tally, *, store: str, seconds: float, only_problems: bool = False
 ) -> Iterator[str]:
     """Yield what a run has done, and what it could not do; or only the latter."""
     if not only_problems:
         yield from _done(tally, store=store, seconds=seconds)
-    for line in tally.failures[:_FEW]:
+    for line in tally.failures[:FEW]:
         yield f"failed: {line}"
     if tally.failures:
-        more = len(tally.failures) - _FEW
+        more = len(tally.failures) - FEW
         yield (
             f"failed: {more:,} more. " if more > 0 else ""
         ) + "What failed stays queued: harvest again."
@@ -53,7 +105,7 @@ def _done(tally: Tally, *, store: str, seconds: float) -> Iterator[str]:
         f" {counted(tally.jobs_done, 'job')} harvested, {counted(tally.images, 'image use')} found"
     )
     if tally.traces:
-        yield "logs: " + ", ".join(f"{n:,} {_STATES[s]}" for s, n in tally.traces.most_common())
+        yield "logs: " + ", ".join(f"{n:,} {STATES[s]}" for s, n in tally.traces.most_common())
     asked = counted(tally.requests, "request")
     if tally.retries:
         asked += f" ({tally.retries:,} repeated, {tally.rate_limited:,} told to slow down)"
@@ -92,5 +144,5 @@ def _by_reason(skipped: Sequence[str]) -> dict[str, list[str]]:
 
 def few(names: Sequence[str]) -> str:
     """Return the first names, and how many more there are."""
-    more = len(names) - _FEW
-    return ", ".join(names[:_FEW]) + (f" and {more:,} more" if more > 0 else "")
+    more = len(names) - FEW
+    return ", ".join(names[:FEW]) + (f" and {more:,} more" if more > 0 else "")

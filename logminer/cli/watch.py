@@ -1,6 +1,7 @@
 """Progress: bars where somebody looks, lines with the run's id where a log is read later.
 
-Whatever is shown comes from the run's tally; nothing is counted here.
+Whatever is shown comes from the run's tally; nothing is counted here. Harvesting and mining each
+have words of their own, in `summary` and in `mining`; how they are shown is the same.
 """
 
 from __future__ import annotations
@@ -10,20 +11,19 @@ import logging
 import sys
 import time
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from logminer.cli.summary import summary_lines
+from logminer.cli.summary import HarvestWords
 from logminer.cli.talk import complain, counted, say
-from logminer.harvest import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from logminer.harvest import Tally
+    from logminer.store.runs import Account
 
 _LOG: Final = logging.getLogger("logminer")
 
@@ -50,30 +50,58 @@ class Volume(StrEnum):
     """Each failure as it happens, and what the libraries log."""
 
 
+class Words(Protocol):
+    """How one kind of run speaks of its tally, whose type is its own."""
+
+    def begin(self, phase: StrEnum, tally: Any) -> str | None:  # noqa: ANN401
+        """Return the line with which a phase begins; None where it begins without a word."""
+
+    def moved(self, tally: Any) -> str:  # noqa: ANN401
+        """Return how far the run has come, in one line."""
+
+    def figures(self, tally: Any) -> dict[str, int | None]:  # noqa: ANN401
+        """Return how far the run has come, by names."""
+
+    def bars(self, tally: Any) -> Iterator[tuple[str, int, int | None, str]]:  # noqa: ANN401
+        """Yield what is done: its name, how much of it, of how much, and what else there is."""
+
+    def summary(
+        self,
+        tally: Any,  # noqa: ANN401
+        *,
+        store: str,
+        seconds: float,
+        only_problems: bool,
+    ) -> Iterator[str]:
+        """Yield what was done in the end, and what could not be done; or only the latter."""
+
+
 def watch(
     log_format: LogFormat = LogFormat.AUTO,
     *,
     run_id: str | None = None,
     volume: Volume = Volume.NORMAL,
+    words: Words | None = None,
 ) -> Watch:
     """Return what tells of a run; lines carry `run_id` where they are not for a terminal."""
     if log_format is LogFormat.JSON:
-        return JsonWatch(run_id=run_id, volume=volume)
+        return JsonWatch(run_id=run_id, volume=volume, words=words)
     if log_format is LogFormat.AUTO and sys.stderr.isatty():
         if volume is Volume.QUIET:
-            return Watch(volume=volume)
-        return TerminalWatch(volume=volume)
-    return PlainWatch(run_id=run_id, volume=volume)
+            return Watch(volume=volume, words=words)
+        return TerminalWatch(volume=volume, words=words)
+    return PlainWatch(run_id=run_id, volume=volume, words=words)
 
 
 class Watch:
     """Tells nothing of what is going on, and the end in plain lines."""
 
-    def __init__(self, *, volume: Volume = Volume.NORMAL) -> None:
-        """Say as much as `volume` allows."""
+    def __init__(self, *, volume: Volume = Volume.NORMAL, words: Words | None = None) -> None:
+        """Say as much as `volume` allows, in the words of a harvest or in others."""
         self.volume = volume
         self._forwarder = _Forwarder(self)
         self._level = logging.NOTSET
+        self.words: Words = words or HarvestWords()
 
     def __enter__(self) -> Self:
         """Begin; what is logged from now on is said here, too."""
@@ -96,13 +124,13 @@ class Watch:
         """Say one line."""
         say(text)
 
-    def begin(self, phase: Phase, tally: Tally) -> None:
+    def begin(self, phase: StrEnum, tally: Account) -> None:
         """Take in that a phase begins."""
 
     def discovered(self, projects: int) -> None:
         """Take in how many projects are found."""
 
-    def moved(self, tally: Tally) -> None:
+    def moved(self, tally: Account) -> None:
         """Take in that something was done."""
 
     def published(self, days: int, of: int) -> None:
@@ -113,10 +141,10 @@ class Watch:
         if self.volume is Volume.VERBOSE:
             self.line(f"failed: {failure}")
 
-    def summary(self, tally: Tally, *, store: str, seconds: float) -> None:
+    def summary(self, tally: Account, *, store: str, seconds: float) -> None:
         """Say what a run has done, and what it could not do."""
         quiet = self.volume is Volume.QUIET
-        for text in summary_lines(tally, store=store, seconds=seconds, only_problems=quiet):
+        for text in self.words.summary(tally, store=store, seconds=seconds, only_problems=quiet):
             self.line(text)
 
     def error(self, problem: object, *, exit_code: int) -> None:
@@ -128,9 +156,9 @@ class Watch:
 class TerminalWatch(Watch):
     """A bar for each phase; gone when it is done."""
 
-    def __init__(self, *, volume: Volume = Volume.NORMAL) -> None:
+    def __init__(self, *, volume: Volume = Volume.NORMAL, words: Words | None = None) -> None:
         """Prepare; nothing is drawn before `with`."""
-        super().__init__(volume=volume)
+        super().__init__(volume=volume, words=words)
         from rich.console import Console  # noqa: PLC0415 -- only where a person looks
         from rich.progress import (  # noqa: PLC0415
             BarColumn,
@@ -170,14 +198,10 @@ class TerminalWatch(Watch):
         """Count the projects of the scope."""
         self._draw("finding projects", projects, None, "")
 
-    def moved(self, tally: Tally) -> None:
-        """Move the bars of projects and of jobs."""
-        found = f"{tally.jobs_listed:,} new jobs"
-        self._draw("listing projects", tally.projects_listed, tally.projects, found)
-        read = f"{tally.images:,} images"
-        if tally.requests_left is not None:
-            read += f", limit {tally.requests_left:,}"
-        self._draw("reading logs", tally.jobs_done, tally.jobs_queued, read)
+    def moved(self, tally: Account) -> None:
+        """Move the bars."""
+        for what, done, total, found in self.words.bars(tally):
+            self._draw(what, done, total, found)
 
     def published(self, days: int, of: int) -> None:
         """Move the bar of days."""
@@ -198,10 +222,11 @@ class PlainWatch(Watch):
         *,
         run_id: str | None,
         volume: Volume = Volume.NORMAL,
+        words: Words | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin to count the time."""
-        super().__init__(volume=volume)
+        super().__init__(volume=volume, words=words)
         self._run_id = run_id
         self._clock = clock
         self._said = clock()
@@ -210,29 +235,21 @@ class PlainWatch(Watch):
         """Say one line, after the run's id."""
         say(f"{self._run_id}  {text}" if self._run_id else text)
 
-    def begin(self, phase: Phase, tally: Tally) -> None:
+    def begin(self, phase: StrEnum, tally: Account) -> None:
         """Say what there is to do; before that, whoever mistyped a flag gets one line."""
-        if phase is Phase.HARVEST:
-            self._tell(
-                f"harvesting {counted(tally.projects, 'project')},"
-                f" {counted(tally.jobs_queued, 'job')} queued before"
-            )
+        text = self.words.begin(phase, tally)
+        if text is not None:
+            self._tell(text)
 
     def discovered(self, projects: int) -> None:
         """Say how many projects are found."""
         if self._is_time():
             self._tell(f"found {counted(projects, 'project')} so far")
 
-    def moved(self, tally: Tally) -> None:
+    def moved(self, tally: Account) -> None:
         """Say how far the run has come."""
         if self._is_time():
-            left = tally.requests_left
-            limit = f", {left:,} requests left in the limit" if left is not None else ""
-            self._tell(
-                f"listed {tally.projects_listed:,} of {counted(tally.projects, 'project')}, read"
-                f" {tally.jobs_done:,} of {counted(tally.jobs_queued, 'job')},"
-                f" {tally.images:,} images{limit}"
-            )
+            self._tell(self.words.moved(tally))
 
     def published(self, days: int, of: int) -> None:
         """Say how many days are written."""
@@ -258,28 +275,20 @@ class JsonWatch(PlainWatch):
         """Say one line of words."""
         self._event("note", message=text)
 
-    def begin(self, phase: Phase, tally: Tally) -> None:
+    def begin(self, phase: StrEnum, tally: Account) -> None:
         """Say which phase begins."""
         if self.volume is not Volume.QUIET:
-            self._event("phase", phase=str(phase), projects=tally.projects)
+            self._event("phase", phase=str(phase), **self.words.figures(tally))
 
     def discovered(self, projects: int) -> None:
         """Say how many projects are found."""
         if self._is_time():
             self._progress(projects_found=projects)
 
-    def moved(self, tally: Tally) -> None:
+    def moved(self, tally: Account) -> None:
         """Say how far the run has come."""
         if self._is_time():
-            self._progress(
-                projects=tally.projects,
-                projects_listed=tally.projects_listed,
-                jobs_queued=tally.jobs_queued,
-                jobs_done=tally.jobs_done,
-                images=tally.images,
-                requests=tally.requests,
-                requests_left=tally.requests_left,
-            )
+            self._progress(**self.words.figures(tally))
 
     def published(self, days: int, of: int) -> None:
         """Say how many days are written."""
@@ -291,9 +300,9 @@ class JsonWatch(PlainWatch):
         if self.volume is Volume.VERBOSE:
             self._event("failure", message=failure)
 
-    def summary(self, tally: Tally, *, store: str, seconds: float) -> None:
+    def summary(self, tally: Account, *, store: str, seconds: float) -> None:
         """Say the whole tally."""
-        figures = tally.as_dict()
+        figures = dict(tally.as_dict())
         del figures["run_id"]
         self._event(
             "end", exit_code=tally.exit_code, store=store, seconds=round(seconds, 3), **figures

@@ -20,7 +20,7 @@ from logminer.gitlab.discovery import Scope, default_scope, discover
 from logminer.gitlab.pacing import Pacer
 from logminer.gitlab.protocol import Pipeline, RateLimit, SkippedJob
 from logminer.gitlab.retry import RetryPolicy
-from logminer.gitlab.settings import Settings, resolve
+from logminer.gitlab.settings import Settings, instance_of, named_url, resolve
 from logminer.gitlab.traces import Sink, TraceRead
 from logminer.gitlab.wire import Counts, Kind
 
@@ -41,5 +41,7 @@ __all__ = [
     "TraceRead",
     "default_scope",
     "discover",
+    "instance_of",
+    "named_url",
     "resolve",
 ]

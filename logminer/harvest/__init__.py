@@ -15,7 +15,7 @@ verify     the store held against the server
 
 from logminer.harvest.estimate import Estimate, estimate
 from logminer.harvest.progress import Phase, Progress, Silence, Tally
-from logminer.harvest.run import Options, harvest, new_run_id
+from logminer.harvest.run import Options, harvest
 from logminer.harvest.verify import Verification, verify
 
 __all__ = [
@@ -28,6 +28,5 @@ __all__ = [
     "Verification",
     "estimate",
     "harvest",
-    "new_run_id",
     "verify",
 ]

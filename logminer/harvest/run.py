@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
-import secrets
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -33,15 +32,15 @@ from logminer.harvest.listing import Lister
 from logminer.harvest.progress import Phase, Silence, Tally
 from logminer.harvest.reading import Reader, refreshed
 from logminer.harvest.recording import Recorder
-from logminer.harvest.rules import may_grow, names_images
+from logminer.harvest.rules import may_grow
 from logminer.harvest.stopping import signals, until_stopped
 from logminer.harvest.together import together
 from logminer.model import Depth
 from logminer.reference import Upstreams
-from logminer.store import Listing, publish, source_of
+from logminer.store import Listing, new_run_id, publish, remembered, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from logminer.gitlab import Settings
     from logminer.harvest.progress import Progress
@@ -90,11 +89,6 @@ class Options:
     """Of a longer trace only so much is read, and the job is marked `truncated`."""
 
 
-def new_run_id(now: dt.datetime) -> str:
-    """Return the name of a run that begins now: sorts by time, and differs where that does not."""
-    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-
-
 def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the caller
     store: Store,
     settings: Settings,
@@ -129,30 +123,12 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
             budget or Budget(),
         )
         run.tally.run_id = run_id or new_run_id(began)
-        with _remembered(ledger, run.tally, began):
+        with remembered(ledger, run.tally, began):
             try:
                 asyncio.run(run.work(projects))
             finally:
                 run.publish(store)
         return run.tally
-
-
-@contextlib.contextmanager
-def _remembered(ledger: Ledger, tally: Tally, began: dt.datetime) -> Iterator[None]:
-    """Let the ledger remember the run: that it began, and how it ended."""
-    ledger.begin_run(tally.run_id, began)
-    code = 1
-    try:
-        yield
-        code = tally.exit_code
-    except LogminerError as error:
-        code = error.exit_code
-        raise
-    except KeyboardInterrupt:
-        code = 130
-        raise
-    finally:
-        ledger.end_run(tally.run_id, dt.datetime.now(dt.UTC), exit_code=code, tally=tally.as_dict())
 
 
 class _Run:
@@ -403,7 +379,7 @@ class _Run:
                 tally.traces_cut += limit is not None and summary.bytes >= limit
                 if not summary.recognised:
                     tally.not_understood += 1
-                elif not each.uses and names_images(summary):
+                elif not each.uses and summary.names_images:
                     tally.without_image += 1
         self._moved()
 

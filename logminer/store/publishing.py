@@ -22,21 +22,19 @@ import pyarrow.parquet as pq
 
 from logminer.errors import ChangedError, StoreError
 from logminer.store.dataset import data_file, readable
+from logminer.store.rows import rows_of
 from logminer.store.schema import (
     TABLES,
-    Row,
     Table,
     file_schema,
-    image_rows,
-    job_row,
 )
+from logminer.store.sheaf import Bound
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
     from pathlib import Path
 
-    from logminer.model import Harvested
     from logminer.store.dataset import Store
     from logminer.store.ledger import Ledger
     from logminer.store.shelf import Found
@@ -49,12 +47,6 @@ _ROW_GROUP: Final = 122_880
 
 _TRIES: Final = 5
 """Times a file is read and written again because somebody else has replaced it in between."""
-
-_ROWS: Final[dict[Table, Callable[[Harvested], list[Row]]]] = {
-    "images": image_rows,
-    "jobs": lambda harvested: [job_row(harvested)],
-}
-"""What an outcome contributes to each table, in the order in which the tables are replaced."""
 
 _KEYS: Final[dict[Table, list[tuple[str, str]]]] = {
     "images": [("job_id", "ascending"), ("ordinal", "ascending")],
@@ -89,30 +81,33 @@ def publish(
     """
     days = jobs = images = 0
     pending = ledger.pending_days()
+    bound = Bound(ledger)
     if pending:
         ledger.checkpoint()
     for day in pending:
-        collected = _collect(ledger, day, partial(proceed, days, len(pending)))
+        collected = _collect(ledger, day, bound, partial(proceed, days, len(pending)))
         if collected is None:
             break
         recorded, rows = collected
         job_ids = recorded + ledger.withdrawn(day)
-        for table in _ROWS:
+        for table in TABLES:
             _replace(store, ledger, table, day, job_ids, rows[table])
         ledger.published(day, job_ids)
         days, jobs, images = days + 1, jobs + len(recorded), images + rows["images"].num_rows
+    ledger.forget_sheaves()
     return PublishSummary(days=days, jobs=jobs, images=images, left=len(pending) - days)
 
 
 def _collect(
-    ledger: Ledger, day: dt.date, proceed: Callable[[], bool]
+    ledger: Ledger, day: dt.date, bound: Bound, proceed: Callable[[], bool]
 ) -> tuple[list[int], dict[Table, pa.Table]] | None:
-    """Return the pending jobs of a day and the rows they contribute to each table.
+    """Return the pending jobs of a day and the rows they contribute to each table, by their key.
 
     None where there is no time for it: a day may hold a hundred thousand jobs.
     """
+    bound_ids, bound_rows = bound.of(day)
     job_ids: list[int] = []
-    parts = {table: [file_schema(table).empty_table()] for table in TABLES}
+    parts = {table: [bound_rows[table]] for table in TABLES}
     while True:
         if not proceed():
             return None
@@ -120,16 +115,12 @@ def _collect(
         if not batch:
             break
         job_ids += [each.job.id for each in batch]
-        for table, rows_of in _ROWS.items():
-            rows = [row for each in batch for row in rows_of(each)]
-            parts[table].append(_table(rows, file_schema(table)))
-    return job_ids, {table: pa.concat_tables(parts[table]) for table in TABLES}
-
-
-def _table(rows: list[Row], schema: pa.Schema) -> pa.Table:
-    """Return rows as columns, all in one conversion; `Table.from_pylist` has one for each."""
-    records = pa.array(rows, pa.struct(list(schema)))
-    return pa.Table.from_arrays(records.flatten(), schema=schema)
+        for table, rows in rows_of(batch).items():
+            parts[table].append(rows)
+    collected = {table: pa.concat_tables(parts[table]) for table in TABLES}
+    if job_ids and bound_ids:  # each comes in the order of the key
+        collected = {table: rows.sort_by(_KEYS[table]) for table, rows in collected.items()}
+    return bound_ids + job_ids, collected
 
 
 def _replace(  # noqa: PLR0913, PLR0917 -- one file, and what becomes of it

@@ -27,6 +27,7 @@ COMMANDS = [
     "schema",
     "exposure",
     "query",
+    "inventory",
 ]
 HEAVY = {"pandas", "pyarrow", "duckdb", "httpx", "aiohttp", "hyperscan", "gitlab", "rich", "jinja2"}
 
