@@ -48,7 +48,7 @@ def stream(source: Source, sql: str) -> Iterator[Answer]:
     Raises UsageError for what is no SELECT, or a wrong one, or would read anything else;
     StoreError for a file that cannot be read; FatalError where the memory does not suffice.
     """
-    far = source if isinstance(source, Anywhere) and not source.is_local else None
+    far = source if isinstance(source, Anywhere) and not source.is_plain else None
     files = {} if far else {table: source.files(table, None, None) for table in TABLES}
     with database([path for paths in files.values() for path in paths]) as connection:
         with _told():
@@ -118,9 +118,7 @@ def _view(
         SELECT
             * EXCLUDE (filename),
             regexp_extract(filename, 'date=([0-9-]+)/[^/]*$', 1)::DATE AS date
-        FROM read_parquet(
-            [{listed}], hive_partitioning = false, filename = true, union_by_name = true
-        )
+        FROM read_parquet([{listed}], hive_partitioning = false, filename = true)
     """)  # noqa: S608 -- a constant and quoted names
 
 

@@ -65,11 +65,11 @@ class Source(Protocol):
 
 @runtime_checkable
 class Anywhere(Source, Protocol):
-    """A source whose files may lie where DuckDB cannot open them."""
+    """A source whose files DuckDB may not be able to open: far away, or of an older version."""
 
     @property
-    def is_local(self) -> bool:
-        """Whether it can."""
+    def is_plain(self) -> bool:
+        """Whether it can open them all, and finds every column in each."""
         ...
 
     def dataset(self, table: Table, since: dt.date | None, until: dt.date | None) -> ds.Dataset:
@@ -105,7 +105,7 @@ class Question:
         values = {**parameters, "since": bounds.since, "until": bounds.until}
         if isinstance(source, pd.DataFrame):
             return self._of(_from_frame(source, self), values)
-        if isinstance(source, Anywhere) and not source.is_local:
+        if isinstance(source, Anywhere) and not source.is_plain:
             # DuckDB asks it for the columns that the question reads.
             return self._of(source.dataset(self.table, *bounds.days), values)
         return steady(

@@ -154,7 +154,7 @@ def build(source: Source, period: Period | str, now: dt.datetime | None = None) 
 
 def _files(source: Source, previous: Period, period: Period) -> dict[str, list[str]]:
     """Return the files that all the questions together read; none where DuckDB opens none."""
-    if isinstance(source, Anywhere) and not source.is_local:
+    if isinstance(source, Anywhere) and not source.is_plain:
         return {}
     days = span({"since": previous.since, "until": period.until}).days
     return {table: source.files(table, *days) for table in TABLES}

@@ -176,9 +176,9 @@ class Store:
         return self._scan(table, self.days(table, since, until))
 
     @property
-    def is_local(self) -> bool:
-        """Whether `files` are paths that any program can open."""
-        return isinstance(self.shelf, Directory)
+    def is_plain(self) -> bool:
+        """Whether `files` are paths that any program can open, each with every column of today."""
+        return isinstance(self.shelf, Directory) and self.versions().oldest == SCHEMA_VERSION
 
     def images(
         self,
