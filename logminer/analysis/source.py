@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from logminer.analysis.engine import LESS_MEMORY, database, patiently, reason
+from logminer.analysis.engine import LESS_MEMORY, database, loaded, patiently, reason
 from logminer.analysis.when import When, span
 from logminer.errors import StoreError, UsageError
 
@@ -124,6 +124,8 @@ class Question:
     def _read(self, files: list[str], values: Mapping[str, Parameter]) -> pd.DataFrame:
         """Return the answer about the rows in some files."""
         with database(files, memory=LESS_MEMORY) as connection:
+            if loaded(files):  # with other days: the bounds in time leave them out
+                return _run(connection, self._statement(f'"{self.table}"'), values)
             # The hive path repeats the day, which no question reads; a directory above the store
             # that looks like a partition must not add a column.
             origin = "read_parquet($files, hive_partitioning = false)"

@@ -110,12 +110,22 @@ class UseFormat(StrEnum):
     JSONL = "jsonl"
 
 
+class StatusFormat(StrEnum):
+    """How a status is printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
 class ReportFormat(StrEnum):
     """How a report is printed."""
 
     TABLE = "table"
     CSV = "csv"
     JSON = "json"
+    MD = "md"
+    HTML = "html"
 
 
 class ExposureFormat(StrEnum):
@@ -394,8 +404,8 @@ def status(
         ),
     ] = None,
     format: Annotated[  # noqa: A002 -- the flag's word
-        ReportFormat, typer.Option("--format", "-f", help="table, csv or json.")
-    ] = ReportFormat.TABLE,
+        StatusFormat, typer.Option("--format", "-f", help="table, csv or json.")
+    ] = StatusFormat.TABLE,
     max_age: Annotated[
         str | None,
         typer.Option(
@@ -515,7 +525,8 @@ def report(
         ),
     ] = "last-quarter",
     format: Annotated[  # noqa: A002 -- the flag's word
-        ReportFormat, typer.Option("--format", "-f", help="table, csv or json.")
+        ReportFormat,
+        typer.Option("--format", "-f", help="table, csv, json, md or html: one page with charts."),
     ] = ReportFormat.TABLE,
     output: OutputOption = None,
 ) -> None:
@@ -523,6 +534,9 @@ def report(
 
     Beside each figure stands the one of the period before. Coverage comes first, so that nobody
     takes a partial answer for a whole one.
+
+    With --format html -o report.html it is one page to open or to mail: charts, tables that sort,
+    links to the lines of the job logs. The page fetches nothing.
     """
     with exit_codes():
         from logminer.cli.output import opened  # noqa: PLC0415 -- only where a command runs
@@ -533,7 +547,7 @@ def report(
         source = open_store(store)
         with opened(output) as out:
             built = write(source, period, format=Format(format.value), out=out)
-        if built.empty and format is not ReportFormat.TABLE:
+        if built.empty and format in {ReportFormat.CSV, ReportFormat.JSON}:
             for note in built.notes:
                 complain(note)
 

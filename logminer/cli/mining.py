@@ -85,7 +85,7 @@ def run(location: str, asked: Asked) -> int:
     try:
         return _run(location, asked, run_id, progress)
     except LogminerError as error:
-        progress.error(error)
+        progress.error(error, exit_code=error.exit_code)
         return error.exit_code
 
 

@@ -132,11 +132,11 @@ def run(location: str, asked: Asked) -> int:
             else:
                 end.code = _run(location, asked, run_id, progress, end)
         except LogminerError as error:
-            progress.error(error)
+            progress.error(error, exit_code=error.exit_code)
             end.code = error.exit_code
         except KeyboardInterrupt:
+            progress.error("interrupted", exit_code=INTERRUPTED)
             end.code = INTERRUPTED
-            raise
     return end.code
 
 
@@ -178,7 +178,7 @@ def _measured(location: str, asked: Asked, run_id: str) -> Iterator[End]:
 def _run(location: str, asked: Asked, run_id: str, progress: Watch, end: End) -> int:
     began = time.monotonic()
     options = asked.options()
-    budget = asked.budget(began)
+    budget, pacer = asked.budget(began), Pacer(rps=options.rps)
     projects, groups = asked.scope()
     settings = asked.server.settings()
     end.source = source_of(settings.instance)
@@ -202,6 +202,7 @@ def _run(location: str, asked: Asked, run_id: str, progress: Watch, end: End) ->
                 include=asked.include,
                 exclude=asked.exclude,
                 policy=RetryPolicy(attempts=_FIRST_TRIES),
+                pacer=pacer,
                 budget=budget,
                 progress=progress.discovered,
             )
@@ -221,6 +222,7 @@ def _run(location: str, asked: Asked, run_id: str, progress: Watch, end: End) ->
                 options=options,
                 progress=progress,
                 ledger=ledger,
+                pacer=pacer,
                 budget=budget,
                 run_id=run_id,
             )

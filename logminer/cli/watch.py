@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from logminer.errors import LogminerError
     from logminer.store.runs import Account
+
+_LOG: Final = logging.getLogger("logminer")
 
 _EVERY: Final = 30.0
 """Seconds between two lines in a log that somebody may have to read."""
@@ -83,8 +84,6 @@ def watch(
     words: Words | None = None,
 ) -> Watch:
     """Return what tells of a run; lines carry `run_id` where they are not for a terminal."""
-    if volume is Volume.VERBOSE:
-        _let_libraries_talk(log_format, run_id)
     if log_format is LogFormat.JSON:
         return JsonWatch(run_id=run_id, volume=volume, words=words)
     if log_format is LogFormat.AUTO and sys.stderr.isatty():
@@ -100,10 +99,15 @@ class Watch:
     def __init__(self, *, volume: Volume = Volume.NORMAL, words: Words | None = None) -> None:
         """Say as much as `volume` allows, in the words of a harvest or in others."""
         self.volume = volume
+        self._forwarder = _Forwarder(self)
+        self._level = logging.NOTSET
         self.words: Words = words or HarvestWords()
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Begin; what is logged from now on is said here, too."""
+        self._level = _LOG.level
+        logging.getLogger().addHandler(self._forwarder)
+        _LOG.setLevel(logging.INFO if self.volume is Volume.VERBOSE else logging.WARNING)
         return self
 
     def __exit__(
@@ -113,6 +117,8 @@ class Watch:
         trace: TracebackType | None,
     ) -> None:
         """End; the summary follows."""
+        logging.getLogger().removeHandler(self._forwarder)
+        _LOG.setLevel(self._level)
 
     def line(self, text: str) -> None:
         """Say one line."""
@@ -141,9 +147,10 @@ class Watch:
         for text in self.words.summary(tally, store=store, seconds=seconds, only_problems=quiet):
             self.line(text)
 
-    def error(self, error: LogminerError) -> None:
+    def error(self, problem: object, *, exit_code: int) -> None:
         """Say why there was no run, or why it ended."""
-        complain(error)
+        del exit_code
+        complain(problem)
 
 
 class TerminalWatch(Watch):
@@ -175,7 +182,7 @@ class TerminalWatch(Watch):
     def __enter__(self) -> Self:
         """Begin to draw."""
         self._bars.start()
-        return self
+        return super().__enter__()
 
     def __exit__(
         self,
@@ -184,6 +191,7 @@ class TerminalWatch(Watch):
         trace: TracebackType | None,
     ) -> None:
         """Leave a clean screen."""
+        super().__exit__(kind, error, trace)
         self._bars.stop()
 
     def discovered(self, projects: int) -> None:
@@ -300,9 +308,9 @@ class JsonWatch(PlainWatch):
             "end", exit_code=tally.exit_code, store=store, seconds=round(seconds, 3), **figures
         )
 
-    def error(self, error: LogminerError) -> None:
+    def error(self, problem: object, *, exit_code: int) -> None:
         """Say why the run ended."""
-        self._event("error", exit_code=error.exit_code, message=" ".join(str(error).split()))
+        self._event("error", exit_code=exit_code, message=" ".join(str(problem).split()))
 
     def _progress(self, **figures: int | None) -> None:
         if self.volume is not Volume.QUIET:
@@ -313,16 +321,16 @@ class JsonWatch(PlainWatch):
         say(json.dumps({"time": now, "run": self._run_id, "event": event, **figures}))
 
 
-def _let_libraries_talk(log_format: LogFormat, run_id: str | None) -> None:
-    """Show what this package logs, one line each, in the same form."""
-    kind = JsonWatch if log_format is LogFormat.JSON else PlainWatch
-    teller = kind(run_id=run_id)
+class _Forwarder(logging.Handler):
+    """Says what is logged as the run says everything else: a line each, with the run's id."""
 
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            teller.line(f"{record.levelname.lower()}: {record.getMessage()}")
+    def __init__(self, watch: Watch) -> None:
+        """Say it through this watch."""
+        super().__init__()
+        self._watch = watch
 
-    logger = logging.getLogger("logminer")
-    logger.handlers = [Handler()]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say one line; where it came from, only where a person asked for much."""
+        verbose = self._watch.volume is Volume.VERBOSE
+        text = self.format(record) if verbose else record.getMessage()
+        self._watch.line(f"{record.levelname.lower()}: {text}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 from logminer.errors import (
@@ -45,6 +45,9 @@ _NOT_UNDERSTOOD = frozenset({400, 405})
 """How a server refuses a parameter that it does not know."""
 
 _T = TypeVar("_T")
+
+Query: TypeAlias = "dict[str, str | int | Sequence[str]]"
+"""Parameters by name; several values are the same name several times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,37 +104,44 @@ class Client(Wire):
 
     # --- jobs ----------------------------------------------------------------------------------
 
-    async def jobs_page(self, project: Project, *, cursor: str | None = None) -> JobsPage:
+    async def jobs_page(
+        self, project: Project, *, cursor: str | None = None, scope: Sequence[str] = ()
+    ) -> JobsPage:
         """Return a page of the project's jobs, newest id first, retried ones included.
 
+        `scope` names the statuses of the jobs that are listed; none is all.
         Raises OffsetLimitError where an old server lists no further back.
         """
         place = Place() if cursor is None else Place.parse(cursor)
         path = f"/projects/{project.id}/jobs"
         if place.index == 0 and not self._numbered:
-            query: dict[str, str | int] = {
+            query: Query = {
                 "pagination": "keyset",
                 "order_by": "id",
                 "sort": "desc",
                 "per_page": PER_PAGE,
+                "scope[]": scope,
             }
             if place.cursor is not None:
                 query["cursor"] = place.cursor
             try:
                 data, headers = await self._json(Kind.JOBS, path, query)
             except UnexpectedAnswerError as error:
-                if place.cursor is not None or error.status not in _NOT_UNDERSTOOD:
+                # With a scope it may be a status that this server does not know.
+                if place.cursor is not None or scope or error.status not in _NOT_UNDERSTOOD:
                     raise
                 self._numbered = True
             else:
                 return self._page(project, place, data, headers, end=PER_PAGE)
-        return await self._numbered_page(project, path, place)
+        return await self._numbered_page(project, path, place, scope)
 
-    async def _numbered_page(self, project: Project, path: str, place: Place) -> JobsPage:
+    async def _numbered_page(
+        self, project: Project, path: str, place: Place, scope: Sequence[str]
+    ) -> JobsPage:
         """Return the rows below a place, from a page that overlaps the one before."""
         while True:
             number, size = place.window
-            query: dict[str, str | int] = {"per_page": size, "page": number}
+            query: Query = {"per_page": size, "page": number, "scope[]": scope}
             try:
                 data, headers = await self._json(Kind.JOBS, path, query)
             except UnexpectedAnswerError as error:
@@ -232,7 +242,7 @@ class Client(Wire):
         path = f"/projects/{project_id}/pipelines"
         after, page = since, 1
         for _ in range(MAX_PAGES):
-            query: dict[str, str | int] = {
+            query: Query = {
                 "updated_after": _stamp(after),
                 "updated_before": _stamp(until),
                 "order_by": "updated_at",
@@ -264,7 +274,7 @@ class Client(Wire):
         path = f"/projects/{project.id}/pipelines/{pipeline_id}/jobs"
         seen: set[int] = set()
         for page in range(1, MAX_PAGES + 1):
-            query: dict[str, str | int] = {
+            query: Query = {
                 "include_retried": "true",
                 "per_page": PER_PAGE,
                 "page": page,
@@ -360,13 +370,13 @@ class Client(Wire):
     # --- asking --------------------------------------------------------------------------------
 
     async def _json(
-        self, kind: Kind, path: str, query: dict[str, str | int] | None = None
+        self, kind: Kind, path: str, query: Query | None = None
     ) -> tuple[object, dict[str, str]]:
         """Return a JSON answer and its headers, names in lower case."""
         return await self._read(lambda: self._ask_json(kind, path, query))
 
     async def _ask_json(
-        self, kind: Kind, path: str, query: dict[str, str | int] | None = None
+        self, kind: Kind, path: str, query: Query | None = None
     ) -> tuple[object, dict[str, str]]:
         what = f"GET {path}"
 
@@ -377,7 +387,9 @@ class Client(Wire):
             headers = {name.lower(): ", ".join(fields.getall(name)) for name in fields}
             return protocol.decode(what, headers, body), headers
 
-        return await self.ask(kind, path + ("?" + urlencode(query) if query else ""), decode)
+        return await self.ask(
+            kind, path + ("?" + urlencode(query, doseq=True) if query else ""), decode
+        )
 
     async def _read(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
         """Return what `attempt` returns, tried again where that may help.

@@ -7,6 +7,7 @@ handout    which queued job is read next
 reading    a queued job into what it contributes to the store
 recording  what was read into the ledger, a batch at a time
 stopping   ending early: signals
+together   several things at once
 run        the whole run, with its workers and its exit code
 rereading  what older rules have read, once more
 metrics    what a run measured, as text

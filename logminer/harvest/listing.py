@@ -3,7 +3,9 @@
 New jobs are found by paging down from the newest id to the watermark, and on to what was created
 shortly before the last look: a transaction that was open then may have brought lower ids since.
 Jobs that were open or asleep are found again through the pipelines that changed, so that ten
-thousand untouched manual jobs cost no request of their own.
+thousand untouched manual jobs cost no request of their own. A pipeline that was deleted is in no
+list of changes: once in thirty days the jobs that have not ended are listed, a request for each
+hundred, and what is not among them any more is looked at.
 
 A server that lists nothing where there were jobs is not believed: nothing is stored, and what it
 forgot to say is found by the next harvest.
@@ -13,20 +15,22 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from contextlib import suppress
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from logminer.errors import NotFoundError, OffsetLimitError, UnexpectedAnswerError
-from logminer.harvest.rules import OVERLAP, asks_for_children, covers
+from logminer.harvest.rules import OVERLAP, UNENDED, asks_for_children, covers, is_swept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from logminer.gitlab import Client, JobsPage
     from logminer.harvest.progress import Tally
     from logminer.model import Job, Project
     from logminer.store import Ledger, Listing, WatchedJob
+
+_LOG = logging.getLogger(__name__)
 
 _BEGINNING: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -107,10 +111,39 @@ class Lister:
         if not self.client.children_listed:
             hidden = {job.pipeline_id or 0 for job in watched if asks_for_children([job])}
             changed.update(sorted(hidden - {0})[-_HIDDEN:])
-        for pipeline_id in sorted(changed, key=lambda number: number or 0):
-            jobs, gone = await self._look(project, pipeline_id, ours[pipeline_id])
-            await self._settle(project, jobs, gone)
+        await self._look_at(project, {number: ours[number] for number in changed})
+        if is_swept(project.id, since, began):
+            await self._sweep(project)
         await self._settle(project, (), (), checked_at=began)
+
+    async def _sweep(self, project: Project) -> None:
+        """Look at the jobs taken for open that the server does not list as such."""
+        watched = await asyncio.to_thread(self.ledger.watched, project.id)
+        states = await asyncio.to_thread(self.ledger.states, [each.id for each in watched])
+        lost = {each.id: each.pipeline_id for each in watched if states[each.id] == "open"}
+        cursor = None
+        try:
+            while lost:
+                page = await self.client.jobs_page(project, cursor=cursor, scope=UNENDED)
+                for job in page.jobs:
+                    lost.pop(job.id, None)
+                cursor = page.next_cursor
+                if cursor is None:
+                    break
+        except UnexpectedAnswerError as error:
+            # A server too old to list them: there it stays with the pipelines that changed.
+            _LOG.info("%s", error)
+            return
+        pipelines: dict[int | None, set[int]] = {}
+        for job_id, pipeline_id in lost.items():
+            pipelines.setdefault(pipeline_id, set()).add(job_id)
+        await self._look_at(project, pipelines)
+
+    async def _look_at(self, project: Project, wanted: Mapping[int | None, set[int]]) -> None:
+        """Look at jobs again, pipeline by pipeline, and keep what is found."""
+        for pipeline_id in sorted(wanted, key=lambda number: number or 0):
+            jobs, gone = await self._look(project, pipeline_id, wanted[pipeline_id])
+            await self._settle(project, jobs, gone)
 
     async def _look(
         self, project: Project, pipeline_id: int | None, wanted: set[int]
@@ -118,12 +151,14 @@ class Lister:
         """Return the wanted jobs of a pipeline as they are now, and the ids of those gone."""
         jobs: list[Job] = []
         if pipeline_id is not None:
-            with suppress(NotFoundError):  # a pipeline that was deleted took its jobs with it
+            try:
                 jobs = [
                     job
                     async for job in self.client.pipeline_jobs(project, pipeline_id)
                     if job.id in wanted
                 ]
+            except NotFoundError:  # a pipeline that was deleted took its jobs with it
+                return [], sorted(wanted)
         gone: list[int] = []
         for job_id in sorted(wanted - {job.id for job in jobs}):
             try:
@@ -189,6 +224,11 @@ class _Pager:
         way = _Way(stored, since=self._lister.since, until=self._lister.until)
         while True:
             new = way.take(page)
+            self._lister.tally.failures += [
+                f"{self._project.path}: a job is passed over. {row.reason}"
+                for row in page.skipped
+                if row.id is None or way.floor is None or row.id > way.floor
+            ]
             last = way.ends_with(page)
             if not self._watched:
                 way.now = replace(way.now, checked_at=self.began)

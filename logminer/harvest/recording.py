@@ -26,7 +26,8 @@ _MOST_HELD: Final = 1_000
 """Empty traces held back in memory; those of further ones are read again."""
 
 _SUSPICIOUS: Final = 10
-"""Empty traces, and no other, that are no coincidence; fewer are taken for what they are."""
+"""Empty traces, and no other, that are no coincidence; fewer are taken for what they are, unless
+the job itself states a size."""
 
 
 class Recorder:
@@ -106,11 +107,11 @@ class Recorder:
     def _last(self) -> list[Harvested | Job]:
         """Return what was held back and may be written after all."""
         held, self._empty = self._empty, []
-        if len(held) < _SUSPICIOUS:
+        if len(held) < _SUSPICIOUS and not any(each.job.trace_size for each in held):
             return list(held)
         self._alarm(
-            f"all {len(held):,} logs that were read are empty, which points to a fault of the"
-            " server (18.0 lost sight of its logs so): none was recorded, their jobs stay queued."
+            f"not one of {len(held):,} logs has a byte, which points to a fault of the server (18.0"
+            " lost sight of its logs so): none was recorded, their jobs stay queued."
             " Look at one in the browser, and harvest again."
         )
         return []

@@ -13,7 +13,7 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Final
 
-from logminer.gitlab import Budget
+from logminer.gitlab import Budget, Pacer
 from logminer.harvest.progress import Phase, Silence, Tally
 from logminer.harvest.reading import read_kept
 from logminer.harvest.run import OUT_OF_TIME, Options, Run
@@ -63,7 +63,8 @@ def reparse(  # noqa: PLR0913 -- what a run works on and with, each named by the
         finally:
             _publish(store, ledger, tally, progress)
         if settings is not None and tally.spent is None:
-            run = Run(ledger, settings, options, progress, budget, tally)
+            pacer = Pacer(rps=options.rps)
+            run = Run(ledger, settings, options, progress, pacer, budget, tally)
             try:
                 asyncio.run(run.work_again(_not_lost(store, ledger, wanted)))
             finally:

@@ -19,6 +19,14 @@ OVERLAP: Final = dt.timedelta(minutes=10)
 CHILD: Final = "parent_pipeline"
 """The source of child pipelines, which GitLab lists only when asked for them."""
 
+SWEEP_DAYS: Final = 30
+"""So often all jobs that a project is waiting for are looked at, changed or not."""
+
+UNENDED: Final = (
+    *("created", "waiting_for_resource", "preparing", "pending", "running", "manual", "scheduled"),
+)
+"""Statuses of jobs that have not ended, of those that every server knows as a scope."""
+
 
 def state_without_asking(job: Job) -> TraceState | None:
     """Return the state of a trace that is known to be gone or never to have been; else None."""
@@ -49,3 +57,12 @@ def covers(covered: dt.datetime | None, asked: dt.datetime | None) -> bool:
 def asks_for_children(watched: Iterable[WatchedJob]) -> bool:
     """Whether a job among these may belong to a child pipeline."""
     return any(job.pipeline_source in {None, CHILD} for job in watched)
+
+
+def is_swept(project_id: int, last: dt.datetime | None, now: dt.datetime) -> bool:
+    """Whether a project's turn came between two looks; the turns are spread over the days."""
+    return last is not None and _turn(project_id, last) < _turn(project_id, now)
+
+
+def _turn(project_id: int, moment: dt.datetime) -> int:
+    return (moment.toordinal() + project_id) // SWEEP_DAYS

@@ -34,12 +34,13 @@ from logminer.harvest.reading import Reader, refreshed
 from logminer.harvest.recording import Recorder
 from logminer.harvest.rules import may_grow
 from logminer.harvest.stopping import signals, until_stopped
+from logminer.harvest.together import together
 from logminer.model import Depth, Job, TraceState
 from logminer.reference import Upstreams
 from logminer.store import Listing, new_run_id, publish, remembered, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Coroutine, Iterator, Sequence
 
     from logminer.gitlab import Counts, Settings
     from logminer.harvest.progress import Progress
@@ -102,13 +103,14 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
     options: Options | None = None,
     progress: Progress | None = None,
     ledger: Ledger | None = None,
+    pacer: Pacer | None = None,
     budget: Budget | None = None,
     run_id: str | None = None,
 ) -> Tally:
     """Harvest projects into a store and return what was done.
 
     SIGINT and SIGTERM end the run early with everything committed and published (`interrupted`);
-    so does a budget that is spent (`spent`), which may have served discovery before.
+    so does a budget that is spent (`spent`), which may have served discovery before, as the pacer.
     `ledger` is the source's, where it is already open; it stays so.
     Raises BusyError where another harvest writes this source, AuthorisationError, ServerError and
     StoreError; whatever was committed until then is published.
@@ -117,7 +119,15 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
     with contextlib.ExitStack() as opened:
         if ledger is None:
             ledger = opened.enter_context(store.open_ledger(source_of(settings.instance)))
-        run = Run(ledger, settings, options or Options(), progress or Silence(), budget)
+        options = options or Options()
+        run = Run(
+            ledger,
+            settings,
+            options,
+            progress or Silence(),
+            pacer or Pacer(rps=options.rps),
+            budget or Budget(),
+        )
         run.tally.run_id = run_id or new_run_id(began)
         with remembered(ledger, run.tally, began):
             try:
@@ -136,7 +146,8 @@ class Run:
         settings: Settings,
         options: Options,
         progress: Progress,
-        budget: Budget | None,
+        pacer: Pacer,
+        budget: Budget,
         tally: Tally | None = None,
     ) -> None:
         """Prepare; `tally` goes on counting where something was done before."""
@@ -145,12 +156,12 @@ class Run:
         self._settings = settings
         self._options = options
         self._progress = progress
-        self._budget = budget or Budget()
+        self._budget = budget
         self._client = Client(
             settings,
             connections=options.concurrency + LISTERS,
-            pacer=Pacer(rps=options.rps),
-            budget=self._budget,
+            pacer=pacer,
+            budget=budget,
         )
         self._handout = Handout(ledger)
         self._lister = Lister(
@@ -218,7 +229,7 @@ class Run:
 
     async def _both(self, projects: Sequence[Project]) -> None:
         """List projects, read jobs and write results, side by side."""
-        await _gather((self._list(projects), self._read(), self._recorder.run()))
+        await together((self._list(projects), self._read(), self._recorder.run()))
 
     # -- ending early --------------------------------------------------------------------------
 
@@ -259,7 +270,7 @@ class Run:
                 await self._list_one(project, known=listing.watermark is not None)
 
         try:
-            await _gather(worker() for _ in range(LISTERS))
+            await together(worker() for _ in range(LISTERS))
             if self._emptied and self._emptied == self._known:
                 self._alarm(
                     f"the server lists no job of any of the {self._known:,} projects that had some"
@@ -320,7 +331,7 @@ class Run:
                     await self._recorder.put(result)
 
         await self._timed.wait()
-        await _gather(worker() for _ in range(self._options.concurrency))
+        await together(worker() for _ in range(self._options.concurrency))
         await self._recorder.end()
 
     async def _read_one(self, job: Job) -> Harvested | Job | None:
@@ -369,7 +380,7 @@ class Run:
                     return
                 await self._reread_one(each)
 
-        await _gather(worker() for _ in range(self._options.concurrency))
+        await together(worker() for _ in range(self._options.concurrency))
         await self._recorder.end()
 
     async def _reread_one(self, old: OldJob) -> None:
@@ -456,16 +467,3 @@ def _answers(counts: Counts, *, spent: int) -> dict[str, dict[str, int]]:
     if discovery > 0:
         answers["discovery"] = {"any": discovery}
     return answers
-
-
-async def _gather(work: Iterable[Coroutine[None, None, None]]) -> None:
-    """Run side by side; the first error ends all of them and comes out as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for each in work:
-                group.create_task(each)
-    except BaseExceptionGroup as errors:
-        first: BaseException = errors
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from None

@@ -17,6 +17,7 @@ import numpy as np
 from logminer.errors import FatalError, ForbiddenError, LogminerError, NotFoundError
 from logminer.gitlab import Client, Pacer
 from logminer.harvest.rules import OVERLAP
+from logminer.harvest.together import together
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -142,9 +143,10 @@ class _Checker:
                     checked.problem = str(error)
                 self.found.projects.append(checked)
 
-        async with client, asyncio.TaskGroup() as group:
-            for _ in range(_LISTERS):
-                group.create_task(worker())
+        async with client:
+            # One that is down or refuses the token is said once, and not of each project.
+            await client.version()
+            await together(worker() for _ in range(_LISTERS))
 
     async def _check_one(self, client: Client, checked: Checked, listing: Listing) -> None:
         if listing.cursor is not None:

@@ -63,6 +63,7 @@ def _behaviour(options: argparse.Namespace) -> Behaviour:
         requests_per_minute=options.requests_per_minute,
         jobs_lists_per_minute=options.jobs_lists_per_minute,
         window=options.window,
+        largest_page=options.largest_page,
         seconds_per_request=options.seconds_per_request,
         faults=(faults,) if options.fault_rate else (),
     )
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--requests-per-minute", type=int, help="above: 429")
     add("--jobs-lists-per-minute", type=int, help="above: 429")
     add("--window", type=float, default=60.0, help="seconds of a limit's minute")
+    add("--largest-page", type=int, default=100, help="most rows of a page of jobs or pipelines")
     add("--seconds-per-request", type=float, default=0.0, help="it lives on with each request")
     add("--fault-rate", type=float, default=0.0, help="share of the requests that fail, 0 to 1")
     add("--fault-kinds", default=",".join(STORM), help="how they fail, names by comma")

@@ -15,7 +15,15 @@ from aiohttp import web
 
 from logminer.simulator.answer import Answer, as_json, as_text
 from logminer.simulator.entities import Entities
-from logminer.simulator.pages import BadQueryError, Cap, Page, by_cursor, by_id, by_offset
+from logminer.simulator.pages import (
+    BadQueryError,
+    Cap,
+    Page,
+    by_cursor,
+    by_id,
+    by_offset,
+    page_size,
+)
 from logminer.simulator.ranges import ranged
 
 if TYPE_CHECKING:
@@ -185,7 +193,7 @@ class Api:
         if query.get("pagination") == "keyset" and self._gate.age.pages_jobs_by_keyset:
             if query.get("order_by", "id") != "id" or query.get("sort", "desc") != "desc":
                 raise BadQueryError(_NO_KEYSET, status=405)
-            page = by_cursor(jobs, _id, query, _linker(request), behaviour.pages)
+            page = by_cursor(jobs, _id, self._capped(query), _linker(request), behaviour.pages)
             return self._job_page(request, page)
         if query.get("sort", "desc") == "desc":
             jobs = list(reversed(jobs))
@@ -234,6 +242,11 @@ class Api:
         rows = self._gate.behaviour.offset_cap
         return None if rows is None else Cap(rows, objects)
 
+    def _capped(self, query: Mapping[str, str]) -> dict[str, str]:
+        """Return a query for pages that are no longer than this server's."""
+        most = self._gate.behaviour.largest_page
+        return {**query, "per_page": str(min(page_size(query), most))}
+
     def _scoped(self, jobs: list[Job], scopes: frozenset[str]) -> list[Job]:
         if not scopes:
             return jobs
@@ -263,7 +276,8 @@ class Api:
         items.sort(
             key=lambda pipeline: order(pipeline, now), reverse=query.get("sort", "desc") == "desc"
         )
-        page = by_offset(items, query, _linker(request), self._gate.behaviour.pages)
+        paging = self._gate.behaviour.pages
+        page = by_offset(items, self._capped(query), _linker(request), paging)
         entities = Entities(self._company, _base(request))
         return as_json([entities.pipeline(each, now) for each in page.items], headers=page.headers)
 
@@ -284,7 +298,8 @@ class Api:
             if job.created <= now and (retried or not job.retried_at(now))
         ]
         jobs = self._scoped(sorted(jobs, key=_id, reverse=True), _scopes(request))
-        return self._job_page(request, by_offset(jobs, request.query, _linker(request)))
+        page = by_offset(jobs, self._capped(request.query), _linker(request))
+        return self._job_page(request, page)
 
     # -- what a path names ------------------------------------------------------------------
 

@@ -67,6 +67,8 @@ class Behaviour:
     are added above; the last page comes again for ever; the next page is the first again."""
     offset_cap: int | None = 50_000
     """The deepest row that offset paging reaches in lists of jobs and projects."""
+    largest_page: int = 100
+    """The most rows of a page of pipelines, or of jobs by keyset: few make many pages of few."""
     empty: frozenset[str] = frozenset()
     """Kinds of requests that are answered with nothing, although there is something."""
     clock_skew: float = 0.0

@@ -13,6 +13,7 @@ gets the same promise by reading `jobs` first.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -75,8 +76,8 @@ def publish(
 ) -> PublishSummary:
     """Bring every pending outcome of a ledger into the Parquet files, day by day.
 
-    `proceed` is asked before each day, with how many are done and how many there were, whether to
-    go on; what is left then is the next call's.
+    `proceed` is asked before each day and often while one is read, with how many are done and how
+    many there were, whether to go on; what is left then is the next call's.
     Killed anywhere and called again, it gives the same bytes: an outcome leaves the ledger only
     after all files of its day are in place.
     Raises StoreError if a file cannot be read or written.
@@ -90,9 +91,10 @@ def publish(
         if versions.newest < SCHEMA_VERSION:
             store.mark(ledger, oldest=versions.oldest)
     for day in pending:
-        if not proceed(days, len(pending)):
+        collected = _collect(ledger, day, bound, partial(proceed, days, len(pending)))
+        if collected is None:
             break
-        recorded, rows = _collect(ledger, day, bound)
+        recorded, rows = collected
         job_ids = recorded + ledger.withdrawn(day)
         for table in FILES:
             # A newer one is refused before any is replaced.
@@ -109,12 +111,22 @@ def publish(
     return PublishSummary(days=days, jobs=jobs, images=images, left=len(pending) - days)
 
 
-def _collect(ledger: Ledger, day: dt.date, bound: Bound) -> tuple[list[int], dict[Table, pa.Table]]:
-    """Return the pending jobs of a day and the rows they contribute to each table, by their key."""
+def _collect(
+    ledger: Ledger, day: dt.date, bound: Bound, proceed: Callable[[], bool]
+) -> tuple[list[int], dict[Table, pa.Table]] | None:
+    """Return the pending jobs of a day and the rows they contribute to each table, by their key.
+
+    None where there is no time for it: a day may hold a hundred thousand jobs.
+    """
     bound_ids, bound_rows = bound.of(day)
     job_ids: list[int] = []
     parts = {table: [bound_rows.get(table, file_schema(table).empty_table())] for table in FILES}
-    while batch := ledger.pending(day, _SLICE, after=job_ids[-1] if job_ids else None):
+    while True:
+        if not proceed():
+            return None
+        batch = ledger.pending(day, _SLICE, after=job_ids[-1] if job_ids else None)
+        if not batch:
+            break
         job_ids += [each.job.id for each in batch]
         for table, rows in rows_of(batch).items():
             parts[table].append(rows)

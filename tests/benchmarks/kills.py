@@ -2,9 +2,10 @@
 
     python tests/benchmarks/kills.py [--kills 200] [--seed 1]
 
-Each harvest is a process of its own and is killed after a random time; every few kills one is left
-alone and ends, and then the store must be what one clean harvest gives: `images/` to the byte,
-`jobs/` but for `harvested_at`. Exit code 1 where it is not.
+Each harvest is a process of its own and is killed after a random time. After one kill or several
+in a row the next run is left alone, and then the store must be what one clean harvest gives:
+`images/` to the byte, `jobs/` but for `harvested_at`. Exit code 1 where it is not.
+Lists come in pages of ten, so that a kill also falls between two pages of one project.
 The processes are forked from one that has imported everything: starting Python anew for each of
 them would take most of the time, and there is nothing in it to be killed.
 """
@@ -91,13 +92,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--every", type=int, default=10, help="kills before a store is compared")
+    parser.add_argument("--in-a-row", type=int, default=5, help="most kills before a run may end")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     chance = random.Random(options.seed)  # noqa: S311 -- moments, no secret
-    size = ("--projects", 20, "--jobs", 300, "--days", 200, "--today", "2026-11-23")
+    company = ("--projects", 20, "--jobs", 300, "--days", 200, "--today", "2026-11-23")
     kills = rounds = survivors = lost = twice = different = 0
-    with simulator(*size, "--latency", 0.01) as serving, tempfile.TemporaryDirectory() as name:
+    slowly = ("--largest-page", 10, "--latency", 0.01)
+    with simulator(*company, *slowly) as serving, tempfile.TemporaryDirectory() as name:
         clean, store = Path(name, "clean"), Path(name, "store")
         began = time.monotonic()
         end(begin(clean, serving))
@@ -105,7 +107,8 @@ def main() -> None:
         images, jobs = digests(clean / "images"), jobs_of(clean)
         while kills < options.kills:
             shutil.rmtree(store, ignore_errors=True)
-            for _ in range(min(options.every, options.kills - kills)):
+            in_a_row = chance.randint(1, options.in_a_row)
+            for _ in range(min(in_a_row, options.kills - kills)):
                 if not end(begin(store, serving), after=chance.uniform(0, 0.7 * took)):
                     survivors += 1
                     break

@@ -6,8 +6,9 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import Result
@@ -16,15 +17,19 @@ import logminer
 from logminer.cli import values
 from logminer.cli.watch import JsonWatch, PlainWatch, Volume
 from logminer.errors import UsageError
-from logminer.harvest import Phase, Tally
+from logminer.gitlab import discover
+from logminer.harvest import Phase, Tally, harvest
 from logminer.simulator import Behaviour, Company, Server, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from logminer.gitlab import Pacer
+
 Invoke = Callable[..., Result]
 Complaint = Callable[..., str]
 Ask = Callable[..., Result]
+Answering = Callable[[dict[str | None, tuple[int, str, bytes]]], AbstractContextManager[str]]
 
 
 @pytest.fixture
@@ -148,6 +153,25 @@ def test_verify_of_nothing(ask: Ask, complaint: Complaint) -> None:
     assert end.exit_code == 2
 
 
+def test_verify_with_a_token_that_is_refused(
+    ask: Ask, own: Server, complaint: Complaint, invoke: Invoke
+) -> None:
+    """4 and one line, at once and half-way."""
+    ask("harvest", "--all", "-s", "s", to=own)
+    wrong = invoke(
+        "verify",
+        *("-s", "s"),
+        GITLAB_URL=own.url,
+        GITLAB_TOKEN="glpat-nobody-has-this",  # noqa: S106 -- opens nothing
+    )
+    own.when("jobs", 3, lambda: setattr(own, "behaviour", Behaviour(revoked=True)))
+    revoked = ask("verify", "-s", "s", to=own)
+
+    for end in (wrong, revoked):
+        assert "the token is refused (401)" in complaint(end)
+        assert end.exit_code == 4
+
+
 # --- ends --------------------------------------------------------------------------------------
 
 
@@ -237,6 +261,82 @@ def test_json_errors(invoke: Invoke, server: Server) -> None:
     events = [json.loads(line) for line in end.stderr.splitlines()]
     assert (events[-1]["event"], events[-1]["exit_code"], end.exit_code) == ("error", 4, 4)
     assert "glpat" not in end.stderr
+
+
+ROW = {
+    "id": 12,
+    "name": "unit",
+    "stage": "test",
+    "ref": "main",
+    "status": "manual",
+    "created_at": "2026-09-14T02:00:00Z",
+    "pipeline": {"id": 3},
+}
+"""A job, as far as it has to be one."""
+
+
+@pytest.mark.parametrize("log_format", ["plain", "json"])
+def test_what_is_logged_is_in_the_same_form(
+    invoke: Invoke, answering: Answering, log_format: str
+) -> None:
+    """A warning from the depth is a line with the run's id, too; a row that is damaged is 3."""
+    kind = "application/json"
+    with answering(
+        {
+            "/api/v4/version": (200, kind, b'{"version": "18.5.0-ee"}'),
+            "/api/v4/projects/5": (200, kind, b'{"id": 5, "path_with_namespace": "shop/api"}'),
+            None: (200, kind, json.dumps([ROW, ROW | {"id": 11, "status": 5}]).encode()),
+        }
+    ) as url:
+        end = invoke(
+            *("harvest", "-p", "5", "-s", "s", "--url", url, "--log-format", log_format),
+            GITLAB_TOKEN="glpat-any",  # noqa: S106 -- opens nothing
+        )
+
+    lines = end.stderr.splitlines()
+    runs = {json.loads(line)["run"] if log_format == "json" else line[:21] for line in lines}
+    assert end.exit_code == 3
+    assert len(runs) == 1
+    assert sum("a job is passed over. job 11: status should be text" in line for line in lines) == 2
+
+
+def test_an_early_end_in_the_same_form(
+    ask: Ask, complaint: Complaint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted while projects are found: an object for programs, one line for people."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("logminer.cli.nightly.discover", interrupted)
+    plain = ask("harvest", "--all", "-s", "s")
+    programs = ask("harvest", "--all", "-s", "s", "--log-format", "json")
+
+    assert complaint(plain) == "interrupted"
+    last = json.loads(programs.stderr.splitlines()[-1])
+    assert (last["event"], last["exit_code"], last["message"]) == ("error", 130, "interrupted")
+    assert plain.exit_code == programs.exit_code == 130
+
+
+def test_one_pace_for_all(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finding projects keeps to --rps, too, and the harvest goes on at the same pace."""
+    given: list[Pacer] = []
+
+    def noted(what: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **more: Any) -> object:  # noqa: ANN401 -- whatever it takes
+            given.append(more["pacer"])
+            return what(*arguments, **more)
+
+        return call
+
+    monkeypatch.setattr("logminer.cli.nightly.discover", noted(discover))
+    monkeypatch.setattr("logminer.cli.nightly.harvest", noted(harvest))
+    ask("harvest", "--all", "-s", "s", "--until", "1971-01-01", "--rps", "256")
+
+    first, second = given
+    assert first is second
+    first.take(1e9)
+    assert first.wait(1e9) == 1 / 256
 
 
 def test_lines_come_every_half_minute(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import itertools
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from logminer.errors import ServerError, UnexpectedAnswerError
-from logminer.gitlab import JobsPage, Pipeline
+from logminer.gitlab import JobsPage, Pipeline, SkippedJob
 from logminer.harvest.listing import Lister
 from logminer.harvest.progress import Tally
+from logminer.harvest.rules import is_swept
 from logminer.model import Job, Project
 from logminer.store import Ledger, Listing, WatchedJob
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from logminer.gitlab import Client
@@ -67,11 +69,16 @@ class Server:
         self.children_listed = True
         self.forgotten: str | None = None
         """A cursor that is refused."""
+        self.damaged: tuple[SkippedJob, ...] = ()
+        """Rows of the first page that make no sense."""
         self.fails_after: int | None = None
         """Pages until the server fails; None for never."""
 
-    async def jobs_page(self, project: Project, *, cursor: str | None) -> JobsPage:
+    async def jobs_page(
+        self, project: Project, *, cursor: str | None, scope: Sequence[str] = ()
+    ) -> JobsPage:
         """Return the jobs below the cursor, newest first."""
+        assert scope == ()
         assert project == PROJECT
         if self.fails_after == 0:
             raise ServerError("out of order")
@@ -86,7 +93,7 @@ class Server:
         )
         return JobsPage(
             jobs=tuple(self.jobs[number] for number in below[:2]),
-            skipped=(),
+            skipped=self.damaged if cursor is None else (),
             next_cursor=str(below[1]) if len(below) > 2 else None,
             server_time=self.now,
         )
@@ -278,3 +285,33 @@ def test_a_cursor_that_the_server_no_longer_knows(
 
     assert [each.id for each in ledger.take(10)] == [1, 2, 3, 4, 5]
     assert ledger.listing(PROJECT).cursor is None
+
+
+def test_a_job_that_cannot_be_understood(ledger: Ledger) -> None:
+    """It is named as a failure, until the list has gone on above it; the others are listed."""
+    server = Server(*map(job, (1, 2, 4)))
+    server.damaged = (SkippedJob(project_id=PROJECT.id, id=3, reason="job 3: no status."),)
+    failures = []
+    for number in (None, 5):
+        if number is not None:
+            server.jobs[number] = job(number)
+        tally = Tally()
+        asyncio.run(Lister(cast("Client", server), ledger, tally).update(PROJECT))
+        failures.append(tally.failures)
+
+    assert failures == [["shop/api: a job is passed over. job 3: no status."], []]
+    assert [each.id for each in ledger.take(10)] == [1, 2, 4, 5]
+
+
+@pytest.mark.parametrize("rhythm", [1, 7, 29])
+def test_every_project_has_its_turn(rhythm: int) -> None:
+    """Once in thirty days, however often it is looked at, and not all on one day."""
+    looks = [NIGHT + day * DAY for day in range(0, 600, rhythm)]
+    turns = {
+        project: [now for last, now in itertools.pairwise(looks) if is_swept(project, last, now)]
+        for project in range(1, 61)
+    }
+
+    assert {len(days) for days in turns.values()} <= {19, 20}
+    assert len({day for days in turns.values() for day in days}) == len(looks) - 1
+    assert not is_swept(1, None, NIGHT)

@@ -10,9 +10,11 @@ import asyncio
 import datetime as dt
 import itertools
 import shutil
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,12 +23,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 import logminer
 from logminer.gitlab import Client, Settings, discover
-from logminer.harvest import Silence, Tally, harvest
+from logminer.harvest import Tally, harvest
 from logminer.simulator import Behaviour, Company, Expected, Fault, Faults, Server, serve
 from logminer.store import Ledger, Store, source_of
+from logminer.store.durable import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import sqlite3
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 TODAY = dt.date(2026, 11, 23)
@@ -41,38 +45,66 @@ MENDED: tuple[Fault, ...] = (
 
 READS = frozenset({"jobs", "job", "trace", "pipelines", "pipeline_jobs"})
 """The kinds of requests of a harvest; discovery has its own tests."""
+FAIR = Behaviour(largest_page=3)
+"""Pages are short, so that a list has several and a run may end between two of them."""
+
+
+Kill: TypeAlias = tuple[int, str]
+"""Before which step of what kind a run is killed."""
+NEVER: Kill = (0, "")
+RECORDING = st.tuples(st.integers(1, 20), st.just("record"))
+PUBLISHING = st.tuples(st.integers(1, 30), st.just("publish"))
 
 
 class Killed(BaseException):
     """The run is over; its files are as they were."""
 
 
-class Killer(Silence):
-    """Takes a copy of the store after so many steps of a run, and ends the run there."""
+class Killer:
+    """Takes a copy of the store before the last of so many steps of a run, and ends the run there.
 
-    def __init__(self, store: Path, ledger: Ledger, steps: int) -> None:
-        """End at step `steps`; 0 is never."""
+    A step is a transaction of the ledger or the replacing of a file: nothing else outlives a run.
+    """
+
+    def __init__(self, store: Path, kill: Kill) -> None:
+        """End before the step that `kill` names: which, and of what kind."""
         self.copy = store.with_name(f"{store.name}-killed")
         self._store = store
-        self._ledger = ledger
-        self._steps = steps
+        self._steps, self._kind = kill
 
-    def _step(self) -> None:
-        self._steps -= 1
-        if self._steps == 0:
-            with self._ledger._turn:  # between two transactions, which is what a kill leaves
-                shutil.copytree(self._store, self.copy)
+    def step(self, kind: str) -> None:
+        """Count a step that is about to be made."""
+        self._steps -= kind == self._kind
+        if self._steps == 0 and kind == self._kind:
+            shutil.copytree(self._store, self.copy)
             raise Killed
 
-    def moved(self, tally: Tally) -> None:
-        """Count a project listed, or a batch recorded."""
-        del tally
-        self._step()
+    @contextmanager
+    def replacing(self, path: Path, *, aside: Path) -> Iterator[Path]:
+        """Replace a file as `publish` does."""
+        self.step("publish")
+        with replacing(path, aside=aside) as name:
+            yield name
 
-    def published(self, days: int, of: int) -> None:
-        """Count a day written."""
-        del days, of
-        self._step()
+
+class Mortal(Ledger):
+    """A ledger whose process may be killed."""
+
+    killer: Killer | None = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._turn:  # no other one is half made
+            if self.killer is not None:
+                self.killer.step("record")
+            with super()._transaction() as connection:
+                yield connection
+
+    def published(self, day: dt.date, job_ids: Iterable[int]) -> None:
+        """Forget what is published, or be killed before."""
+        if self.killer is not None:
+            self.killer.step("publish")
+        super().published(day, job_ids)
 
 
 class Machine(RuleBasedStateMachine):
@@ -87,13 +119,15 @@ class Machine(RuleBasedStateMachine):
         self.seen: dict[int, list[Expected]] = {}
         """What could be known of each job that had ended, harvest by harvest."""
 
-    @initialize(seed=st.integers(0, 4))
-    def found(self, seed: int) -> None:
-        """Start a server of a small company."""
+    @initialize(seed=st.integers(0, 4), first=RECORDING, second=PUBLISHING)
+    def found(self, seed: int, first: Kill, second: Kill) -> None:
+        """Start a server; the first two harvests, which have most to do, are killed."""
         self.store = next(self.homes)
         self.company = Company.generate(seed=seed, today=TODAY, days=40, projects=4, jobs=24)
-        self.serving = serve(self.company)
+        self.serving = serve(self.company, behaviour=FAIR)
         self.server: Server = self.serving.__enter__()
+        self._harvest(first)
+        self._harvest(second)
 
     def teardown(self) -> None:
         """Demand the truth once more, and end the server."""
@@ -194,7 +228,8 @@ class Machine(RuleBasedStateMachine):
         self, seed: int, kind: Fault, *, ranges: bool, growing: bool, chunked: bool
     ) -> None:
         """Let every fifth request fail from now on."""
-        self.server.behaviour = Behaviour(
+        self.server.behaviour = replace(
+            FAIR,
             faults=(Faults(rate=0.2, kinds=(kind,), on=READS, seed=seed, in_a_row=2),),
             ranges=ranges,
             growing=growing,
@@ -203,17 +238,21 @@ class Machine(RuleBasedStateMachine):
 
     # -- the operator ----------------------------------------------------------------------------
 
-    def _harvest(self, kill_after: int | None = None) -> Tally | None:
+    def _harvest(self, kill: Kill = NEVER) -> Tally | None:
         """Harvest everything; None if the run was killed."""
         for job_id, expected in self.company.truth().items():
             self.seen.setdefault(job_id, []).append(expected)
         settings_ = Settings(url=self.server.url, token=self.server.token)
         projects = discover(settings_, everything=True, sleep=lambda _: None)
         store = Store.create(self.store)
-        with Ledger.open(store.ledger_path(source_of(settings_.instance))) as ledger:
-            killer = Killer(self.store, ledger, kill_after or 0)
+        killer = Killer(self.store, kill)
+        with (
+            Mortal.open(store.ledger_path(source_of(settings_.instance))) as ledger,
+            patch("logminer.store.directory.replacing", killer.replacing),
+        ):
+            ledger.killer = killer
             try:
-                return harvest(store, settings_, projects, ledger=ledger, progress=killer)
+                return harvest(store, settings_, projects, ledger=ledger)
             except Killed:
                 pass
         shutil.rmtree(self.store)
@@ -225,15 +264,15 @@ class Machine(RuleBasedStateMachine):
         """Harvest; whatever failed stays queued."""
         self._harvest()
 
-    @rule(steps=st.integers(1, 20))
-    def killed(self, steps: int) -> None:
+    @rule(kill=RECORDING | PUBLISHING)
+    def killed(self, kill: Kill) -> None:
         """Harvest, and be killed somewhere on the way."""
-        self._harvest(steps)
+        self._harvest(kill)
 
     @rule()
     def settle(self) -> None:
         """Harvest in fair weather: the dataset is the truth."""
-        self.server.behaviour = Behaviour()
+        self.server.behaviour = FAIR
         tally = self._harvest()
         assert tally is not None
         # All pipelines of all projects may have been deleted, which is to be doubted.
@@ -304,7 +343,7 @@ def _run(home: Path, examples: int, steps: int) -> None:
 
 def test_any_life_gives_the_truth(tmp_path: Path) -> None:
     """A few short lives."""
-    _run(tmp_path, 6, 12)
+    _run(tmp_path, 6, 8)
 
 
 @pytest.mark.slow

@@ -213,6 +213,39 @@ def test_a_pipeline_that_is_deleted_before_its_job_ended(
     assert before.items() <= rows(tmp_path / "s").items()
 
 
+@pytest.mark.parametrize("version", ["15.8.0", "19.3.1-ee"])
+def test_a_pipeline_that_is_deleted_between_two_nights(  # noqa: PLR0913, PLR0917 -- fixtures
+    company: Company,
+    night: Callable[..., Tally],
+    server: Server,
+    asked: Callable[[], Counter[str]],
+    tmp_path: Path,
+    version: str,
+) -> None:
+    """No list of changes tells of it; within thirty days its job is known to be gone.
+
+    The jobs that still wait are not looked at one by one.
+    """
+    server.behaviour = Behaviour(version=version)
+    project = next(project for project in company.projects if project.ci_enabled)
+    waiting = [company.create_pipeline(project.id, when="manual") for _ in range(5)]
+    company.live(10 * DAY)
+    night()
+    company.live(60)
+    night()
+    asked()
+    company.delete_pipeline(waiting[2].id)
+    company.live(30 * DAY)
+    tally = night()
+
+    assert tally.jobs_gone == 1
+    assert asked()["pipeline_jobs"] == 1
+    source = source_of(server.url.removeprefix("http://"))
+    with open_store(tmp_path / "s").read_ledger(source) as ledger:
+        states = ledger.states(pipeline.jobs[0].id for pipeline in waiting)
+        assert list(states.values()) == ["open", "open", "gone", "open", "open"]
+
+
 def test_an_erased_log_is_told_from_an_empty_one(
     company: Company, night: Callable[..., Tally], server: Server, tmp_path: Path
 ) -> None:
@@ -411,10 +444,27 @@ def test_logs_that_are_all_empty(
     night()
 
     assert tally.exit_code == 3
-    assert "are empty, which points to a fault of the server" in tally.failures[-1]
+    assert "logs has a byte, which points to a fault of the server" in tally.failures[-1]
     assert {state for _, state in left.values()} <= {
         *("not_started", "erased", "missing", "forbidden"),
     }
+    assert rows(tmp_path / "s") == truth(company)
+
+
+def test_few_logs_that_are_all_empty(tmp_path: Path) -> None:
+    """A small scope is no reason to believe it, where the server itself states the sizes."""
+    company = Company.generate(seed=2, today=TODAY, days=20, projects=1, jobs=4)
+    company.live(DAY)
+    with serve(company, behaviour=Behaviour(empty=frozenset({"trace"}))) as server:
+        settings = Settings(url=server.url, token=server.token)
+        projects = discover(settings, everything=True)
+        store = Store.create(tmp_path / "s")
+        tally = harvest(store, settings, projects)
+        server.behaviour = Behaviour()
+        after = harvest(store, settings, projects)
+
+    assert (tally.exit_code, after.exit_code) == (3, 0)
+    assert 0 < tally.jobs_queued - tally.jobs_done < 10
     assert rows(tmp_path / "s") == truth(company)
 
 

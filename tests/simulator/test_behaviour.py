@@ -234,6 +234,19 @@ def test_depth_of_offset_paging(small: Company, path: str, get: Get) -> None:
     assert "objects of type Project." in projects.json["error"]
 
 
+def test_short_pages(small: Company, path: str, get: Get, pages: Pages) -> None:
+    """However many rows are asked for, there are few on a page; the pages lead to all the same."""
+    with serve(small) as server:
+        lists = [f"{path}/jobs?{_KEYSET}", f"{path}/pipelines?per_page=100"]
+        whole = [pages(server, each) for each in lists]
+        server.behaviour = Behaviour(largest_page=3)
+        short = [pages(server, each) for each in lists]
+        first = [get(server, each).json for each in lists]
+
+    assert short == whole
+    assert [len(each) for each in first] == [3, 3]
+
+
 def test_empty_night(small: Company, path: str, get: Get) -> None:
     """Lists may be empty although there is something; the rest of the server is well."""
     with serve(small, behaviour=Behaviour(empty=frozenset({"jobs", "trace"}))) as server:

@@ -332,6 +332,25 @@ def test_slices_do_not_show(
     assert tree(store.path) == tree(sliced.path)
 
 
+def test_a_great_day_can_be_left(
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    make_harvested: Callable[..., Harvested],
+    tree: Callable[[Path], dict[str, bytes]],
+) -> None:
+    """Also in the middle of one day nobody waits: nothing of it is visible, nothing is lost."""
+    monkeypatch.setattr(publishing, "_SLICE", 3)
+    asked = iter([True, True, False])
+    with Ledger.open(store.ledger_path(SOURCE)) as ledger:
+        ledger.commit([make_harvested(number) for number in range(20)])
+        left = publish(store, ledger, proceed=lambda _done, _of: next(asked))
+        before = tree(store.path)
+        whole = publish(store, ledger)
+
+    assert (left.days, left.left, before) == (0, 1, {})
+    assert (whole.days, whole.left, whole.jobs) == (1, 0, 20)
+
+
 def test_chunks_do_not_show(tmp_path: Path, make_harvested: Callable[..., Harvested]) -> None:
     """How rows came together in memory leaves no trace in the file."""
     # Long enough for several pages: only there can it show.
