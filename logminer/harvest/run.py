@@ -200,7 +200,7 @@ class Run:
 
     async def work_again(self, old: Iterator[OldJob]) -> None:
         """Read these jobs' logs again until all is done, a signal comes or the budget is spent."""
-        await self._until_stopped(_gather((self._reread(old), self._recorder.run())))
+        await self._until_stopped(together((self._reread(old), self._recorder.run())))
 
     async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
         """Work with an open client and signals of our own."""
