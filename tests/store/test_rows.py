@@ -117,5 +117,9 @@ def test_nothing() -> None:
     """No outcomes are no rows, of the same types."""
     actual = rows_of([])
 
-    assert {table: rows.num_rows for table, rows in actual.items()} == {"images": 0, "jobs": 0}
+    assert {table: rows.num_rows for table, rows in actual.items()} == {
+        "preambles": 0,
+        "images": 0,
+        "jobs": 0,
+    }
     assert actual["images"].schema.equals(file_schema("images"))
