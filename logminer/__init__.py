@@ -3,7 +3,8 @@
 Facts flow down this picture, imports point up it, and no arrow is missing (import-linter checks):
 
     cli                                       flags to calls, errors to exit codes
-    harvest | report | simulator              one run | the answer | a GitLab on loopback
+    harvest | snapshot | report | simulator   logs | files | the answer | a GitLab on loopback
+    running                                   what every run against a server has
     gitlab | store | trace | inventory | analysis
                                               client | Parquet | logs | declarations | verbs
     reference                                 image references

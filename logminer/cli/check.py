@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from logminer.cli.nightly import Server, moments
+from logminer.cli.nightly import moments
 from logminer.cli.summary import few
 from logminer.cli.talk import counted, say, visible
 from logminer.errors import StoreError, UsageError
@@ -14,6 +14,7 @@ from logminer.harvest.verify import repair as queue_missing
 from logminer.store import Ledger, open_store, source_of
 
 if TYPE_CHECKING:
+    from logminer.cli.asking import Server
     from collections.abc import Sequence
     from pathlib import Path
 

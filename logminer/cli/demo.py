@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from logminer.cli.talk import say
+from logminer.cli.summary import HarvestWords
 from logminer.cli.watch import watch
 from logminer.errors import NotAStoreError, ServerError
 from logminer.gitlab import Settings, discover
@@ -49,7 +50,7 @@ def run(path: Path, *, keep: bool, seed: int, today: dt.date | None = None) -> i
         say(f"A simulated GitLab with {_PROJECTS} projects and {_JOBS:,} jobs is at {url}.")
         settings = Settings(url=url, token=token)
         projects = discover(settings, everything=True)
-        with watch() as progress:
+        with watch(HarvestWords()) as progress:
             tally = harvest(store, settings, projects, progress=progress)
         progress.summary(tally, store=str(path), seconds=time.monotonic() - began)
         if tally.interrupted:

@@ -6,73 +6,36 @@ import contextlib
 import datetime as dt
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from logminer.cli import values
+from logminer.cli.asking import RunAsked, early_ledger
+from logminer.cli.summary import HarvestWords
 from logminer.cli.talk import counted
-from logminer.cli.watch import LogFormat, Volume, Watch, watch
+from logminer.cli.watch import Watch, watch
 from logminer.errors import LogminerError, UsageError
-from logminer.gitlab import Budget, Pacer, default_scope, discover, resolve
-from logminer.gitlab.retry import RetryPolicy
+from logminer.gitlab import Pacer
 from logminer.harvest import Options, Phase, Tally, estimate, harvest, new_run_id
 from logminer.model import Depth
 from logminer.period import parse_moment
-from logminer.reference import Upstreams
 from logminer.store import Ledger, Store, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from logminer.gitlab import Settings
+    from logminer.gitlab import Budget, Settings
     from logminer.model import Project
     from logminer.store import LedgerView
 
-_FIRST_TRIES: Final = 3
-"""Tries of a request before the harvest proper begins: a refused connection fails in 3 seconds.
-Nothing is lost by then, and whoever mistyped the URL still looks at the screen."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """Which GitLab, as the flags say; what they leave open, environment and file say."""
-
-    url: str | None
-    token_file: Path | None
-    ca_bundle: Path | None
-
-    def settings(self) -> Settings:
-        """Return the settings; raises UsageError where they are no use."""
-        return resolve(
-            url=self.url,
-            token=_token(self.token_file),
-            ca_bundle=str(self.ca_bundle) if self.ca_bundle else None,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(RunAsked):
     """What the flags of `logminer harvest` ask for."""
 
-    server: Server
-    projects: Sequence[str]
-    groups: Sequence[str]
-    everything: bool
-    include: Sequence[str]
-    exclude: Sequence[str]
-    archived: bool
     since: str | None
     until: str | None
     depth: str
     max_trace_size: str | None
-    concurrency: int
-    rps: float | None
-    mirrors: Path | None
-    max_requests: int | None
-    max_duration: str | None
-    dry_run: bool
-    log_format: LogFormat
-    volume: Volume
 
     def options(self) -> Options:
         """Return what a run is asked for; raises UsageError for what cannot be."""
@@ -89,34 +52,14 @@ class Asked:
                 if self.max_trace_size is not None
                 else None
             ),
-            upstreams=Upstreams.load(self.mirrors) if self.mirrors else Upstreams.default(),
+            upstreams=self.upstreams(),
         )
-
-    def budget(self, began: float) -> Budget:
-        """Return what the run may spend, where it began at `began` (monotonic seconds)."""
-        duration = self.max_duration
-        return Budget(
-            self.max_requests,
-            began + values.seconds(duration, flag="--max-duration") if duration else None,
-        )
-
-    def scope(self) -> tuple[Sequence[str], Sequence[str]]:
-        """Return projects and groups; raises UsageError where nothing names any."""
-        if self.projects or self.groups or self.everything:
-            return self.projects, self.groups
-        scope = default_scope()
-        if not (scope.projects or scope.groups):
-            raise UsageError(
-                "nothing to harvest: give --project, --group or --all"
-                " (or set GL_PROJECT_ID or GL_GROUP_ID)"
-            )
-        return scope.projects, scope.groups
 
 
 def run(path: Path, asked: Asked) -> int:
     """Harvest what is asked for, say what was done, and return the exit code."""
     run_id = new_run_id(dt.datetime.now(dt.UTC))
-    progress = watch(asked.log_format, run_id=run_id, volume=asked.volume)
+    progress = watch(HarvestWords(), asked.log_format, run_id=run_id, volume=asked.volume)
     try:
         return _run(path, asked, run_id, progress)
     except LogminerError as error:
@@ -124,39 +67,17 @@ def run(path: Path, asked: Asked) -> int:
         return error.exit_code
 
 
-def _run(path: Path, asked: Asked, run_id: str, progress: Watch) -> int:
+def _run(path: Path, asked: Asked, run_id: str, progress: Watch[Tally]) -> int:
     began = time.monotonic()
     options = asked.options()
     budget = asked.budget(began)
-    projects, groups = asked.scope()
+    asked.scope()
     settings = asked.server.settings()
     with contextlib.ExitStack() as opened:
-        ledger = None
-        if path.exists():
-            # What cannot become a store, and one that is locked, is said before the server is
-            # asked; one that does not exist yet is not made before the server has answered.
-            ledger_path = Store.create(path).ledger_path(source_of(settings.instance))
-            if ledger_path.exists() and not asked.dry_run:
-                ledger = opened.enter_context(Ledger.open(ledger_path))
+        ledger = None if asked.dry_run else early_ledger(path, settings, Ledger, opened)
         with progress:
             progress.begin(Phase.DISCOVER, Tally())
-            found = discover(
-                settings,
-                projects=projects,
-                groups=groups,
-                everything=asked.everything,
-                archived=asked.archived,
-                include=asked.include,
-                exclude=asked.exclude,
-                policy=RetryPolicy(attempts=_FIRST_TRIES),
-                budget=budget,
-                progress=progress.discovered,
-            )
-            if not found and (asked.include or asked.exclude):
-                raise UsageError(
-                    "no project of the scope fits --include and --exclude: patterns are of full"
-                    " paths, such as 'shop/*'"
-                )
+            found = asked.discovered(settings, budget, progress)
             if asked.dry_run:
                 _estimate(path, settings, found, options, budget, progress)
                 return 0
@@ -180,7 +101,7 @@ def _estimate(  # noqa: PLR0913, PLR0917 -- the parts of a run that does not hap
     projects: Sequence[Project],
     options: Options,
     budget: Budget,
-    progress: Watch,
+    progress: Watch[Tally],
 ) -> None:
     """Say what a run would do."""
     with contextlib.ExitStack() as opened:
@@ -227,20 +148,3 @@ def moments(since: str | None, until: str | None) -> tuple[dt.datetime | None, d
             f"nothing lies from {since} until {until}: --since must be earlier than --until"
         )
     return begin, end
-
-
-def _token(path: Path | None) -> str | None:
-    """Return the token that stands in a file."""
-    if path is None:
-        return None
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise UsageError(
-            f"cannot read the token from {path} ({error.strerror}): name a file that you can read"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} holds no token: name a text file with one") from error
-    if not token:  # the environment's would be somebody else's
-        raise UsageError(f"{path} is empty: name a file with the token in it")
-    return token

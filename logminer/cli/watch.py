@@ -1,6 +1,7 @@
 """Progress: bars where somebody looks, lines with the run's id where a log is read later.
 
-Whatever is shown comes from the run's tally; nothing is counted here.
+Whatever is shown comes from the run's tally; nothing is counted here. What kind of run it is only
+its `Words` know.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ import logging
 import sys
 import time
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
-from logminer.cli.summary import summary_lines
 from logminer.cli.talk import complain, counted, say
-from logminer.harvest import Phase
+from logminer.running import Phase, RunTally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
+    from logminer.cli.summary import Words
     from logminer.errors import LogminerError
-    from logminer.harvest import Tally
+
+_T = TypeVar("_T", bound=RunTally)
 
 _EVERY: Final = 30.0
 """Seconds between two lines in a log that somebody may have to read."""
@@ -50,28 +52,30 @@ class Volume(StrEnum):
 
 
 def watch(
+    words: Words[_T],
     log_format: LogFormat = LogFormat.AUTO,
     *,
     run_id: str | None = None,
     volume: Volume = Volume.NORMAL,
-) -> Watch:
-    """Return what tells of a run; lines carry `run_id` where they are not for a terminal."""
+) -> Watch[_T]:
+    """Return what tells of a run in these words; lines carry `run_id` where they are not for a terminal."""
     if volume is Volume.VERBOSE:
-        _let_libraries_talk(log_format, run_id)
+        _let_libraries_talk(words, log_format, run_id)
     if log_format is LogFormat.JSON:
-        return JsonWatch(run_id=run_id, volume=volume)
+        return JsonWatch(words, run_id=run_id, volume=volume)
     if log_format is LogFormat.AUTO and sys.stderr.isatty():
         if volume is Volume.QUIET:
-            return Watch(volume=volume)
-        return TerminalWatch(volume=volume)
-    return PlainWatch(run_id=run_id, volume=volume)
+            return Watch(words, volume=volume)
+        return TerminalWatch(words, volume=volume)
+    return PlainWatch(words, run_id=run_id, volume=volume)
 
 
-class Watch:
+class Watch(Generic[_T]):
     """Tells nothing of what is going on, and the end in plain lines."""
 
-    def __init__(self, *, volume: Volume = Volume.NORMAL) -> None:
+    def __init__(self, words: Words[_T], *, volume: Volume = Volume.NORMAL) -> None:
         """Say as much as `volume` allows."""
+        self._words = words
         self.volume = volume
 
     def __enter__(self) -> Self:
@@ -90,13 +94,13 @@ class Watch:
         """Say one line."""
         say(text)
 
-    def begin(self, phase: Phase, tally: Tally) -> None:
+    def begin(self, phase: Phase, tally: _T) -> None:
         """Take in that a phase begins."""
 
     def discovered(self, projects: int) -> None:
         """Take in how many projects are found."""
 
-    def moved(self, tally: Tally) -> None:
+    def moved(self, tally: _T) -> None:
         """Take in that something was done."""
 
     def published(self, days: int, of: int) -> None:
@@ -107,10 +111,10 @@ class Watch:
         if self.volume is Volume.VERBOSE:
             self.line(f"failed: {failure}")
 
-    def summary(self, tally: Tally, *, store: str, seconds: float) -> None:
+    def summary(self, tally: _T, *, store: str, seconds: float) -> None:
         """Say what a run has done, and what it could not do."""
         quiet = self.volume is Volume.QUIET
-        for text in summary_lines(tally, store=store, seconds=seconds, only_problems=quiet):
+        for text in self._words.summary(tally, store=store, seconds=seconds, only_problems=quiet):
             self.line(text)
 
     def error(self, error: LogminerError) -> None:
@@ -118,12 +122,12 @@ class Watch:
         complain(error)
 
 
-class TerminalWatch(Watch):
+class TerminalWatch(Watch[_T]):
     """A bar for each phase; gone when it is done."""
 
-    def __init__(self, *, volume: Volume = Volume.NORMAL) -> None:
+    def __init__(self, words: Words[_T], *, volume: Volume = Volume.NORMAL) -> None:
         """Prepare; nothing is drawn before `with`."""
-        super().__init__(volume=volume)
+        super().__init__(words, volume=volume)
         from rich.console import Console  # noqa: PLC0415 -- only where a person looks
         from rich.progress import (  # noqa: PLC0415
             BarColumn,
@@ -162,14 +166,10 @@ class TerminalWatch(Watch):
         """Count the projects of the scope."""
         self._draw("finding projects", projects, None, "")
 
-    def moved(self, tally: Tally) -> None:
-        """Move the bars of projects and of jobs."""
-        found = f"{tally.jobs_listed:,} new jobs"
-        self._draw("listing projects", tally.projects_listed, tally.projects, found)
-        read = f"{tally.images:,} images"
-        if tally.requests_left is not None:
-            read += f", limit {tally.requests_left:,}"
-        self._draw("reading logs", tally.jobs_done, tally.jobs_queued, read)
+    def moved(self, tally: _T) -> None:
+        """Move the bars of what the run is for."""
+        for bar in self._words.bars(tally):
+            self._draw(*bar)
 
     def published(self, days: int, of: int) -> None:
         """Move the bar of days."""
@@ -182,18 +182,19 @@ class TerminalWatch(Watch):
         self._bars.update(task, completed=done, total=total, found=found)
 
 
-class PlainWatch(Watch):
+class PlainWatch(Watch[_T]):
     """A line at each phase and every half minute, for logs of schedulers."""
 
     def __init__(
         self,
+        words: Words[_T],
         *,
         run_id: str | None,
         volume: Volume = Volume.NORMAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin to count the time."""
-        super().__init__(volume=volume)
+        super().__init__(words, volume=volume)
         self._run_id = run_id
         self._clock = clock
         self._said = clock()
@@ -202,29 +203,22 @@ class PlainWatch(Watch):
         """Say one line, after the run's id."""
         say(f"{self._run_id}  {text}" if self._run_id else text)
 
-    def begin(self, phase: Phase, tally: Tally) -> None:
+    def begin(self, phase: Phase, tally: _T) -> None:
         """Say what there is to do; before that, whoever mistyped a flag gets one line."""
-        if phase is Phase.HARVEST:
-            self._tell(
-                f"harvesting {counted(tally.projects, 'project')},"
-                f" {counted(tally.jobs_queued, 'job')} queued before"
-            )
+        if phase in {Phase.HARVEST, Phase.INVENTORY}:
+            self._tell(self._words.begun(tally))
 
     def discovered(self, projects: int) -> None:
         """Say how many projects are found."""
         if self._is_time():
             self._tell(f"found {counted(projects, 'project')} so far")
 
-    def moved(self, tally: Tally) -> None:
+    def moved(self, tally: _T) -> None:
         """Say how far the run has come."""
         if self._is_time():
             left = tally.requests_left
             limit = f", {left:,} requests left in the limit" if left is not None else ""
-            self._tell(
-                f"listed {tally.projects_listed:,} of {counted(tally.projects, 'project')}, read"
-                f" {tally.jobs_done:,} of {counted(tally.jobs_queued, 'job')},"
-                f" {tally.images:,} images{limit}"
-            )
+            self._tell(f"{self._words.moved(tally)}{limit}")
 
     def published(self, days: int, of: int) -> None:
         """Say how many days are written."""
@@ -243,14 +237,14 @@ class PlainWatch(Watch):
         return True
 
 
-class JsonWatch(PlainWatch):
+class JsonWatch(PlainWatch[_T]):
     """The same as JSON lines, one object each: `time`, `run`, `event`, and the figures."""
 
     def line(self, text: str) -> None:
         """Say one line of words."""
         self._event("note", message=text)
 
-    def begin(self, phase: Phase, tally: Tally) -> None:
+    def begin(self, phase: Phase, tally: _T) -> None:
         """Say which phase begins."""
         if self.volume is not Volume.QUIET:
             self._event("phase", phase=str(phase), projects=tally.projects)
@@ -260,15 +254,12 @@ class JsonWatch(PlainWatch):
         if self._is_time():
             self._progress(projects_found=projects)
 
-    def moved(self, tally: Tally) -> None:
+    def moved(self, tally: _T) -> None:
         """Say how far the run has come."""
         if self._is_time():
             self._progress(
                 projects=tally.projects,
-                projects_listed=tally.projects_listed,
-                jobs_queued=tally.jobs_queued,
-                jobs_done=tally.jobs_done,
-                images=tally.images,
+                **self._words.figures(tally),
                 requests=tally.requests,
                 requests_left=tally.requests_left,
             )
@@ -283,7 +274,7 @@ class JsonWatch(PlainWatch):
         if self.volume is Volume.VERBOSE:
             self._event("failure", message=failure)
 
-    def summary(self, tally: Tally, *, store: str, seconds: float) -> None:
+    def summary(self, tally: _T, *, store: str, seconds: float) -> None:
         """Say the whole tally."""
         figures = tally.as_dict()
         del figures["run_id"]
@@ -304,10 +295,10 @@ class JsonWatch(PlainWatch):
         say(json.dumps({"time": now, "run": self._run_id, "event": event, **figures}))
 
 
-def _let_libraries_talk(log_format: LogFormat, run_id: str | None) -> None:
+def _let_libraries_talk(words: Words[_T], log_format: LogFormat, run_id: str | None) -> None:
     """Show what this package logs, one line each, in the same form."""
     kind = JsonWatch if log_format is LogFormat.JSON else PlainWatch
-    teller = kind(run_id=run_id)
+    teller = kind(words, run_id=run_id)
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -186,6 +186,11 @@ class Wire:
             self._session = None
 
     @property
+    def instance(self) -> str:
+        """Host (and port) of the server."""
+        return self._settings.instance
+
+    @property
     def limit(self) -> protocol.RateLimit | None:
         """What is left of the window that the server announced; None where it announced none."""
         return self._pacer.limit(self._clock())

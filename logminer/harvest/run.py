@@ -1,8 +1,5 @@
 """The whole run: list every project and read every queued job side by side, commit, publish.
 
-What has to survive is in the ledger before anything is called done, so the run may end anywhere:
-by an error, by a signal, by SIGKILL. The next one goes on from there.
-
 Listing and reading overlap: the jobs list has a limit of its own (600 a minute), and a budget that
 listing alone would use up must still read something. Projects that were looked at longest ago come
 first, so that runs with a small budget go round.
@@ -14,7 +11,6 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
-import secrets
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -25,49 +21,31 @@ from logminer.errors import (
     ForbiddenError,
     LogminerError,
     NotFoundError,
-    ServerError,
 )
 from logminer.gitlab import Budget, Client, Pacer
 from logminer.harvest.handout import Handout
 from logminer.harvest.listing import Lister
-from logminer.harvest.progress import Phase, Silence, Tally
+from logminer.harvest.progress import Tally
 from logminer.harvest.reading import Reader, refreshed
 from logminer.harvest.recording import Recorder
 from logminer.harvest.rules import may_grow, names_images
-from logminer.harvest.stopping import signals, until_stopped
 from logminer.model import Depth
 from logminer.reference import Upstreams
+from logminer.running import Phase, Run, Silence, gather, new_run_id, remembered
 from logminer.store import Ledger, Listing, publish, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from logminer.gitlab import Settings
-    from logminer.harvest.progress import Progress
     from logminer.model import Harvested, Job, Project
+    from logminer.running import Progress
     from logminer.store import Store
 
 _LOG = logging.getLogger(__name__)
 
 LISTERS: Final = 8
 """Projects listed at a time: the list has a limit of its own, and each row costs the server."""
-
-_HOPELESS: Final = 20
-"""Failures without a success between them, each after the client's retries: the server is down."""
-
-_PATIENCE: Final = 4.0
-"""Seconds that traces under way get to end after a signal; the rest is read by the next run."""
-
-_EVER: Final = 1e9
-"""Seconds: thirty years."""
-
-_OUT_OF_TIME: Final = (
-    "The time for this run (--max-duration) is used up."
-    " What was read is kept; the next run goes on from there."
-)
-
-_PUBLISHING: Final = 3.0
-"""Seconds for publishing after a signal: whoever sent it kills what is still there after ten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,18 +67,13 @@ class Options:
     """Of a longer trace only so much is read, and the job is marked `truncated`."""
 
 
-def new_run_id(now: dt.datetime) -> str:
-    """Return the name of a run that begins now: sorts by time, and differs where that does not."""
-    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-
-
 def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the caller
     store: Store,
     settings: Settings,
     projects: Sequence[Project],
     *,
     options: Options | None = None,
-    progress: Progress | None = None,
+    progress: Progress[Tally] | None = None,
     ledger: Ledger | None = None,
     budget: Budget | None = None,
     run_id: str | None = None,
@@ -118,9 +91,11 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
         if ledger is None:
             path = store.ledger_path(source_of(settings.instance))
             ledger = opened.enter_context(Ledger.open(path))
-        run = _Run(ledger, settings, options or Options(), progress or Silence(), budget)
+        run = _Run(
+            ledger, settings, options or Options(), progress or Silence(), budget or Budget()
+        )
         run.tally.run_id = run_id or new_run_id(began)
-        with _remembered(ledger, run.tally, began):
+        with remembered(ledger, run.tally, began):
             try:
                 asyncio.run(run.work(projects))
             finally:
@@ -128,47 +103,26 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
         return run.tally
 
 
-@contextlib.contextmanager
-def _remembered(ledger: Ledger, tally: Tally, began: dt.datetime) -> Iterator[None]:
-    """Let the ledger remember the run: that it began, and how it ended."""
-    ledger.begin_run(tally.run_id, began)
-    code = 1
-    try:
-        yield
-        code = tally.exit_code
-    except LogminerError as error:
-        code = error.exit_code
-        raise
-    except KeyboardInterrupt:
-        code = 130
-        raise
-    finally:
-        ledger.end_run(tally.run_id, dt.datetime.now(dt.UTC), exit_code=code, tally=tally.as_dict())
-
-
-class _Run:
-    """The state of one run."""
+class _Run(Run[Tally, Client]):
+    """The state of one harvest."""
 
     def __init__(
         self,
         ledger: Ledger,
         settings: Settings,
         options: Options,
-        progress: Progress,
-        budget: Budget | None,
+        progress: Progress[Tally],
+        budget: Budget,
     ) -> None:
-        self.tally = Tally()
-        self._ledger = ledger
-        self._settings = settings
-        self._options = options
-        self._progress = progress
-        self._budget = budget or Budget()
-        self._client = Client(
+        client = Client(
             settings,
             connections=options.concurrency + LISTERS,
             pacer=Pacer(rps=options.rps),
-            budget=self._budget,
+            budget=budget,
         )
+        super().__init__(client, Tally(), progress=progress, budget=budget)
+        self._ledger = ledger
+        self._options = options
         self._handout = Handout(ledger)
         self._lister = Lister(
             self._client,
@@ -186,12 +140,9 @@ class _Run:
             max_bytes=options.max_trace_bytes,
         )
         self._recorder = Recorder(ledger, recorded=self._count, alarm=self._alarm)
-        self._stop = asyncio.Event()
-        self._stopped_at: float | None = None
         self._timed = asyncio.Event()
         self._started = time.monotonic()
         self._now: dt.datetime | None = None
-        self._failures_in_a_row = 0
         self._known = 0
         """Projects listed of which jobs were known."""
         self._emptied = 0
@@ -202,53 +153,23 @@ class _Run:
         self.tally.projects = len(projects)
         self.tally.jobs_queued = self._ledger.count_queued()
         self._progress.begin(Phase.HARVEST, self.tally)
-        with signals(self._interrupt):
-            async with self._client:
-                timer = self._start_timer()
-                try:
-                    await until_stopped(self._both(projects), self._stop, patience=_PATIENCE)
-                finally:
-                    timer.cancel()
-                    self._measure()
+        await self._until_done(self._both(projects))
         self.tally.jobs_open = self._ledger.count_open()
 
     def publish(self, store: Store) -> None:
         """Publish what is recorded; after a signal, as much as there is time for."""
         self._progress.begin(Phase.PUBLISH, self.tally)
-        end = self._stopped_at + _PATIENCE + _PUBLISHING if self._stopped_at is not None else None
-
-        def proceed(done: int, of: int) -> bool:
-            self._progress.published(done, of)
-            return end is None or time.monotonic() < end
-
-        published = publish(store, self._ledger, proceed=proceed)
+        published = publish(store, self._ledger, proceed=self._proceed)
         self.tally.days, self.tally.days_left = published.days, published.left
 
     async def _both(self, projects: Sequence[Project]) -> None:
         """List projects, read jobs and write results, side by side."""
-        await _gather((self._list(projects), self._read(), self._recorder.run()))
+        await gather((self._list(projects), self._read(), self._recorder.run()))
 
     # -- ending early --------------------------------------------------------------------------
 
-    def _start_timer(self) -> asyncio.TimerHandle:
-        """End the run at its deadline, also while it waits for an answer."""
-        left = self._budget.seconds_left(time.monotonic())
-        return asyncio.get_running_loop().call_later(
-            left if left is not None else _EVER, self._spend, _OUT_OF_TIME
-        )
-
-    def _interrupt(self) -> None:
-        self.tally.interrupted = True
-        self._stopped_at = time.monotonic()
-        self._end()
-
-    def _spend(self, what: str) -> None:
-        """End the run because something is used up."""
-        self.tally.spent = self.tally.spent or what
-        self._end()
-
     def _end(self) -> None:
-        self._stop.set()
+        super()._end()
         self._timed.set()
         self._handout.stop()
 
@@ -267,7 +188,7 @@ class _Run:
                 await self._list_one(project, known=listing.watermark is not None)
 
         try:
-            await _gather(worker() for _ in range(LISTERS))
+            await gather(worker() for _ in range(LISTERS))
             if self._emptied and self._emptied == self._known:
                 self._alarm(
                     f"the server lists no job of any of the {self._known:,} projects that had some"
@@ -328,7 +249,7 @@ class _Run:
                     await self._recorder.put(result)
 
         await self._timed.wait()
-        await _gather(worker() for _ in range(self._options.concurrency))
+        await gather(worker() for _ in range(self._options.concurrency))
         await self._recorder.end()
 
     async def _read_one(self, job: Job) -> Harvested | Job | None:
@@ -365,20 +286,6 @@ class _Run:
 
     # -- counting --------------------------------------------------------------------------------
 
-    def _failed(self, failure: str) -> None:
-        """Count a failure; many without any success between them are the server's."""
-        self._alarm(failure)
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row >= _HOPELESS:
-            raise ServerError(
-                f"{self._settings.instance} failed {_HOPELESS} times in a row, last: {failure}"
-                " What was read until then is kept; try again later."
-            )
-
-    def _alarm(self, failure: str) -> None:
-        self.tally.failures.append(failure)
-        self._progress.failed(failure)
-
     def _count(self, batch: Sequence[Harvested]) -> None:
         """Count what jobs contribute, and tell."""
         tally = self.tally
@@ -397,20 +304,6 @@ class _Run:
                     tally.without_image += 1
         self._moved()
 
-    def _moved(self) -> None:
-        self._measure()
-        self._progress.moved(self.tally)
-
-    def _measure(self) -> None:
-        """Take over what the client counts."""
-        counts, tally = self._client.counts, self.tally
-        tally.requests = self._budget.spent
-        tally.retries = counts.retries
-        tally.rate_limited = counts.rate_limited
-        tally.received = counts.received
-        limit = self._client.limit
-        tally.requests_left = limit.remaining if limit is not None else None
-
 
 def _turn(listing: Listing | None) -> tuple[bool, dt.datetime]:
     """Return when a project is listed: unfinished ones first, then by their last look."""
@@ -418,16 +311,3 @@ def _turn(listing: Listing | None) -> tuple[bool, dt.datetime]:
     if listing is None:
         return True, never
     return listing.cursor is None, listing.checked_at or never
-
-
-async def _gather(work: Iterable[Coroutine[None, None, None]]) -> None:
-    """Run side by side; the first error ends all of them and comes out as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for each in work:
-                group.create_task(each)
-    except BaseExceptionGroup as errors:
-        first: BaseException = errors
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from None

@@ -1,5 +1,6 @@
 """Where the facts are kept: the ledger (progress) and the Parquet dataset (the product).
 
+    snapshots   what projects declare: known, pending and published
     publishing  a ledger's outcomes become rows of Parquet files
     dataset     a store: its layout, its files, its tables as DataFrames
     ledger      which jobs are known, queued, done, and not yet published
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from logminer.store.ledger import WatchedJob as WatchedJob
     from logminer.store.publishing import PublishSummary as PublishSummary
     from logminer.store.publishing import publish as publish
+    from logminer.store.snapshots import SnapshotLedger as SnapshotLedger
+    from logminer.store.snapshots import Taken as Taken
+    from logminer.store.snapshots import publish_snapshots as publish_snapshots
 
 _HOME = {
     "Batch": "ledger",
@@ -39,10 +43,13 @@ _HOME = {
     "ProjectCounts": "ledger",
     "PublishSummary": "publishing",
     "Run": "ledger",
+    "SnapshotLedger": "snapshots",
     "Store": "dataset",
+    "Taken": "snapshots",
     "WatchedJob": "ledger",
     "open_store": "dataset",
     "publish": "publishing",
+    "publish_snapshots": "snapshots",
     "source_of": "dataset",
 }
 __all__ = sorted(_HOME)  # noqa: PLE0605 -- a list, computed: the names stand once

@@ -2,6 +2,7 @@
 
     STORE/images/date=2026-09-14/<source>.parquet     one file for each day and source
     STORE/jobs/date=2026-09-14/<source>.parquet
+    STORE/declared/date=2026-09-14/<source>.parquet   snapshots that were taken on that day
     STORE/state/store.json                            says that this is a store
     STORE/state/<source>.sqlite, .lock                the ledger and its lock
     STORE/state/tmp/<source>/                         files in the making
@@ -30,9 +31,10 @@ from logminer.errors import NotAStoreError, StoreError, UsageError
 from logminer.period import parse_moment
 from logminer.store.durable import flush, replacing
 from logminer.store.schema import (
+    ALL_TABLES,
+    EMPTY,
     PARTITION,
     SCHEMA_VERSION,
-    TABLES,
     Table,
     schema,
 )
@@ -48,7 +50,7 @@ Moment: TypeAlias = dt.datetime | dt.date | str
 _FORMAT: Final = "logminer store"
 _MARKER: Final = Path("state", "store.json")
 _LEDGER: Final = ".sqlite"
-_LAYOUT: Final = {*TABLES, "state"}
+_LAYOUT: Final = {*ALL_TABLES, "state"}
 
 _NOT_OURS: Final = {"lost+found"}
 """What a fresh volume may hold: the root of an ext4 file system has it."""
@@ -120,6 +122,24 @@ class Store:
     ) -> pd.DataFrame:
         """Return the jobs between two moments; everything else as `images` does."""
         return self._frame("jobs", since, until, columns)
+
+    def declared(
+        self, as_of: Moment | None = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Return what every project declares as of a day: the rows of its newest snapshot up to it.
+
+        None is the newest of all. A project whose default branch did not move since has the rows of
+        an earlier day; one that declares nothing has none, and a gap is a row without an image.
+        Everything else as `images` does.
+        """
+        names = list(schema("declared").names if columns is None else dict.fromkeys(columns))
+        last = _moment(as_of, dt.datetime.now(dt.UTC))
+        until = last.date() + dt.timedelta(days=1) if last is not None else None
+        needed = ["instance", "project_id", "date", "resolution"]
+        frame = self._frame("declared", None, until, [*needed, *names])
+        newest = frame.groupby(["instance", "project_id"])["date"].transform("max")
+        kept = frame[(frame["date"] == newest) & (frame["resolution"] != EMPTY)]
+        return kept[names].reset_index(drop=True)
 
     def _days(
         self, table: Table, since: dt.date | None, until: dt.date | None

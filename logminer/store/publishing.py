@@ -55,7 +55,10 @@ _ROWS: Final[dict[Table, Callable[[Harvested], list[Row]]]] = {
 _KEYS: Final[dict[Table, list[tuple[str, str]]]] = {
     "images": [("job_id", "ascending"), ("ordinal", "ascending")],
     "jobs": [("job_id", "ascending")],
+    "declared": [("project_id", "ascending"), ("ordinal", "ascending")],
 }
+_OWNERS: Final[dict[Table, str]] = {"images": "job_id", "jobs": "job_id", "declared": "project_id"}
+"""Whose rows are replaced together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ def publish(
         recorded, rows = _collect(ledger, day)
         job_ids = recorded + ledger.withdrawn(day)
         for table in _ROWS:
-            _replace(
+            replace_rows(
                 data_file(store.path, table, day, ledger.source),
                 table,
                 job_ids,
@@ -111,21 +114,23 @@ def _collect(ledger: Ledger, day: dt.date) -> tuple[list[int], dict[Table, pa.Ta
         job_ids += [each.job.id for each in batch]
         for table, rows_of in _ROWS.items():
             rows = [row for each in batch for row in rows_of(each)]
-            parts[table].append(_table(rows, file_schema(table)))
+            parts[table].append(columns(rows, file_schema(table)))
     return job_ids, {table: pa.concat_tables(parts[table]) for table in TABLES}
 
 
-def _table(rows: list[Row], schema: pa.Schema) -> pa.Table:
+def columns(rows: list[Row], schema: pa.Schema) -> pa.Table:
     """Return rows as columns, all in one conversion; `Table.from_pylist` has one for each."""
     records = pa.array(rows, pa.struct(list(schema)))
     return pa.Table.from_arrays(records.flatten(), schema=schema)
 
 
-def _replace(path: Path, table: Table, job_ids: list[int], rows: pa.Table, *, aside: Path) -> None:
-    """Replace one day's file by one in which these jobs have these rows and no others."""
+def replace_rows(
+    path: Path, table: Table, owners: list[int], rows: pa.Table, *, aside: Path
+) -> None:
+    """Replace one day's file by one in which these owners have these rows and no others."""
     if path.exists():
         old = _read(path, table)
-        kept = old.filter(pc.invert(pc.is_in(old["job_id"], pa.array(job_ids, pa.int64()))))
+        kept = old.filter(pc.invert(pc.is_in(old[_OWNERS[table]], pa.array(owners, pa.int64()))))
         # Outcomes come in the order of the key: only between old rows have they to be put.
         rows = pa.concat_tables([kept, rows]).sort_by(_KEYS[table])
     with writable(path):

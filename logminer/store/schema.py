@@ -1,4 +1,4 @@
-"""The data dictionary: every column of `images` and `jobs`, its type and its meaning, once.
+"""The data dictionary: every column of every table, its type and its meaning, once.
 
 The Parquet files, the empty frames, `logminer schema` and the README are all made from here, and so
 are the rows, so that a column cannot be documented and forgotten or filled and never explained.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from logminer.model import Harvested
 
-Table: TypeAlias = Literal["images", "jobs"]
+Table: TypeAlias = Literal["images", "jobs", "declared"]
 Row: TypeAlias = dict[str, object]
 
 SCHEMA_VERSION: Final = 2
@@ -30,6 +30,9 @@ SCHEMA_VERSION: Final = 2
 
 PARTITION: Final = "date"
 """The column that readers see and no file holds: it is the name of the file's directory."""
+
+EMPTY: Final = "empty"
+"""The resolution in the one row of a project that declares nothing."""
 
 _INT = pa.int64()
 _TEXT = pa.string()
@@ -45,7 +48,7 @@ class Column:
     name: str
     type: pa.DataType
     group: str
-    """Which part of the story it belongs to: job, trace, use, image, evidence, tool, partition."""
+    """Which part of the story it belongs to: job, trace, use, declaration, image, evidence, …."""
     meaning: str
     """For a reader who never saw GitLab's API: unit, vocabulary, and what null says."""
     nullable: bool = True
@@ -467,8 +470,182 @@ JOBS: Final = (
 )
 """One row for each job that was harvested, also those without any image."""
 
-_COLUMNS: Final[dict[Table, tuple[Column, ...]]] = {"images": IMAGES, "jobs": JOBS}
+_IMAGE = {column.name: column for column in IMAGES if column.group == "image"}
+
+DECLARED: Final = (
+    Column("instance", _TEXT, "project", "Host (and port) of the GitLab server.", nullable=False),
+    Column(
+        "project_id",
+        _INT,
+        "project",
+        "Numeric id of the project; outlives renames and moves.",
+        nullable=False,
+    ),
+    Column(
+        "project_path",
+        _TEXT,
+        "project",
+        "Full path of the project (group/subgroup/name) when the snapshot was taken.",
+        nullable=False,
+    ),
+    Column(
+        "commit",
+        _TEXT,
+        "project",
+        "The newest commit of the default branch, which was read; null if the repository is empty.",
+    ),
+    Column(
+        "ordinal",
+        _INT,
+        "declaration",
+        "Number of the declaration within its snapshot, from 1, by path, line and name; 0 in the "
+        "one row of a project that declares nothing. (instance, project_id, date, ordinal) is the "
+        "key of this table.",
+        nullable=False,
+    ),
+    Column(
+        "kind",
+        _TEXT,
+        "declaration",
+        "What kind of file declares it: ci (GitLab CI configuration), dockerfile, compose, "
+        "kubernetes, kustomize, helm; null if the project declares nothing.",
+    ),
+    Column(
+        "name",
+        _TEXT,
+        "declaration",
+        "Of the job (with its values of a matrix, as job_name), the build stage (its number where "
+        "it has no name), the Compose service, the workload (Deployment/web) or the chart's value; "
+        "null if it has none.",
+    ),
+    Column(
+        "role",
+        _TEXT,
+        "declaration",
+        "What the image is declared for: job, service, build (a base image, a copied-from image or "
+        "a frontend), workload (a container that is to run); null for a gap.",
+    ),
+    Column(
+        "image",
+        _TEXT,
+        "declaration",
+        "The image as written in the file; null for a gap, where images may be declared that were "
+        "not read.",
+    ),
+    Column(
+        "resolved",
+        _TEXT,
+        "declaration",
+        "What image says once its variables are replaced; null unless all of them are known.",
+    ),
+    Column(
+        "resolution",
+        _TEXT,
+        "declaration",
+        "Whether the image is known, and how: literal (written out), resolved (its variables have "
+        "one value each), default (whoever builds, installs or includes may override a part), "
+        "alternative (one of several, each with a row of its own), unresolved (only the run knows: "
+        "see variables), unrendered (in a template that only its tool renders), unread (a gap: see "
+        "note), empty (the project declares nothing).",
+        nullable=False,
+    ),
+    Column(
+        "variables",
+        pa.list_(_TEXT),
+        "declaration",
+        "Names of the variables that the image depends on; of an unresolved one, of those that "
+        "stayed unknown.",
+        nullable=False,
+    ),
+    Column(
+        "pull_policy",
+        _TEXT,
+        "declaration",
+        "The declared pull policies in their order, separated by spaces; null if none is declared.",
+    ),
+    Column(
+        "platform",
+        _TEXT,
+        "declaration",
+        "The declared platform, for example linux/arm64; null if none is.",
+    ),
+    *(
+        Column(name, _TEXT, "image", meaning)
+        for name, meaning in (
+            (
+                "registry",
+                "Host (and port) of the registry in resolved, docker.io where none is "
+                "written; null if nothing is resolved, here and below.",
+            ),
+            ("repository", _IMAGE["repository"].meaning),
+            ("tag", _IMAGE["tag"].meaning),
+            ("digest", "Digest of the manifest (sha256:…) as written; null if none is."),
+            (
+                "reference",
+                "The image in canonical form, as in the table images: what is declared "
+                "and what was pulled are equal where this is.",
+            ),
+            (
+                "via",
+                "The proxy or cache that it is declared through; null if it is declared directly.",
+            ),
+            ("upstream_registry", _IMAGE["upstream_registry"].meaning),
+            ("upstream_repository", _IMAGE["upstream_repository"].meaning),
+        )
+    ),
+    Column(
+        "path",
+        _TEXT,
+        "evidence",
+        "The file in the repository; null if the project declares nothing.",
+    ),
+    Column(
+        "line",
+        _INT,
+        "evidence",
+        "Number of the line in that file, from 1; null where it is not known, as in configuration "
+        "that the server merged from elsewhere.",
+    ),
+    Column(
+        "file_url",
+        _TEXT,
+        "evidence",
+        "Address of that line at that commit in GitLab; null if the server gave none.",
+    ),
+    Column(
+        "note",
+        _TEXT,
+        "evidence",
+        "One sentence for people: the reason of a gap, or what the resolution rests on; null if "
+        "there is nothing to say.",
+    ),
+    Column(
+        "inventory_version",
+        _TEXT,
+        "tool",
+        "Version of logminer that read the files; a newer one reads unchanged projects again.",
+        nullable=False,
+    ),
+    Column(
+        PARTITION,
+        pa.date32(),
+        "partition",
+        "UTC day of the snapshot, by the server's clock. A project whose default branch does not "
+        "move has no newer snapshot: its newest one up to a day is what it declares on that day. "
+        "Not stored in the files but in the names of their directories.",
+        nullable=False,
+    ),
+)
+"""One row for each declaration in each snapshot of a project's default branch."""
+
+_COLUMNS: Final[dict[Table, tuple[Column, ...]]] = {
+    "images": IMAGES,
+    "jobs": JOBS,
+    "declared": DECLARED,
+}
 TABLES: Final[tuple[Table, ...]] = ("images", "jobs")
+"""What a harvest fills."""
+ALL_TABLES: Final[tuple[Table, ...]] = (*TABLES, "declared")
 
 
 def images_schema() -> pa.Schema:
@@ -494,8 +671,8 @@ def file_schema(table: Table) -> pa.Schema:
 
 
 def data_dictionary() -> Iterator[Entry]:
-    """Yield every column of both tables in order, as `logminer schema` and the README show them."""
-    for table in TABLES:
+    """Yield every column of each table in order, as `logminer schema` and the README show them."""
+    for table in ALL_TABLES:
         for column in _COLUMNS[table]:
             yield Entry(
                 table=table,
