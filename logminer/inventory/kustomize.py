@@ -1,0 +1,146 @@
+"""Kustomizations: `images:` replaces the name, tag or digest of what the manifests name.
+
+The manifests' own rows stay what they say; the row here is what is deployed in their place.
+A tag that the kustomization leaves alone is looked up in the manifests that it lists.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from logminer.inventory.kubernetes import is_object, is_patch, read_objects
+from logminer.inventory.nodes import Map, Scalar, Seq, Source, documents, is_text, maps_in
+from logminer.inventory.rows import Place, declaration, gap
+from logminer.inventory.scalars import go_text
+from logminer.inventory.variables import Expanded
+from logminer.model import DeclarationKind, DeclaredRole, Resolution
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from logminer.inventory.nodes import Node
+    from logminer.model import Declaration
+
+NAMES: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+
+_KIND: Final = DeclarationKind.KUSTOMIZE
+_GROUP: Final = "kustomize.config.k8s.io/"
+_MAX_FILES: Final = 200
+"""Manifests that are looked at for one kustomization."""
+
+_TAIL: Final = re.compile(r"(?P<name>[^@]*?)(?::(?P<tag>[^/:@]*))?(?:@(?P<digest>.*))?")
+
+
+def is_kustomization(root: Node | None) -> bool:
+    """Return whether a document is a kustomization by its content."""
+    return isinstance(root, Map) and (root.text("apiVersion") or "").startswith(_GROUP)
+
+
+def read_kustomization(path: str, root: Node, files: Mapping[str, bytes]) -> Iterator[Declaration]:
+    """Yield the images that a kustomization puts in the place of others, and inline patches'."""
+    if not isinstance(root, Map):
+        return
+    for entry in maps_in(root.get("images")):
+        yield from _replaced(path, root, entry, files)
+    for key in ("patches", "patchesStrategicMerge", "patchesJson6902"):
+        node = root.get(key)
+        for each in node.items if isinstance(node, Seq) else []:
+            patch = each.get("patch") if isinstance(each, Map) else each
+            if is_text(patch) and "\n" in patch.text:
+                yield from _inline(patch)
+    for entry in maps_in(root.get("helmCharts")):
+        name = entry.text("name")
+        yield gap(path, entry.line, _KIND, f"chart {name}: only kustomize renders it", name)
+
+
+def _inline(patch: Scalar) -> Iterator[Declaration]:
+    """Yield the images of a patch that stands in the kustomization; its lines are not known."""
+    for each in documents(patch.text.encode(), Source(patch.source.path)):
+        if each.root is not None and (is_object(each.root) or is_patch(each.root)):
+            for row in read_objects(each.root, _KIND):
+                yield replace(row, line=patch.line)
+
+
+def _replaced(
+    path: str, root: Map, entry: Map, files: Mapping[str, bytes]
+) -> Iterator[Declaration]:
+    """Yield the row of one entry of `images`, or one for each tag that it leaves standing."""
+    name = entry.get("name")
+    if not is_text(name):
+        return
+    new_name, digest = entry.text("newName"), entry.text("digest")
+    new_tag = entry.get("newTag")
+    tag = go_text(new_tag).strip() if is_text(new_tag) else None
+    line_of = next((entry.get(k) for k in ("digest", "newTag", "newName") if entry.get(k)), name)
+    place = Place(
+        path=path,
+        line=line_of.line if line_of is not None else name.line,
+        kind=_KIND,
+        name=name.text,
+        role=DeclaredRole.WORKLOAD,
+    )
+    base = new_name or name.text
+    if tag or digest:
+        text = f"{base}{f':{tag}' if tag else ''}{f'@{digest}' if digest else ''}"
+        yield declaration(place, text, _known(text))
+        return
+    if new_name is None:
+        return
+    tails = sorted(set(_tails(path, root, name.text, files)))
+    if not tails:
+        yield declaration(
+            place,
+            base,
+            Expanded(text=None, resolution=Resolution.UNRESOLVED, names=("newTag",)),
+            note=f"takes the tag of {name.text} in manifests that are not at hand",
+        )
+    for tail in tails:
+        resolution = Resolution.RESOLVED if len(tails) == 1 else Resolution.ALTERNATIVE
+        yield declaration(
+            place,
+            base,
+            Expanded(text=f"{base}{tail}", resolution=resolution, names=()),
+            note=f"takes the tag of {name.text} in the manifests",
+        )
+
+
+def _known(text: str) -> Expanded:
+    return Expanded(text=text, resolution=Resolution.LITERAL, names=())
+
+
+def _tails(path: str, root: Map, name: str, files: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield tag and digest of each image of this name in the manifests that are listed."""
+    waiting = [(posixpath.dirname(path), root)]
+    seen: set[str] = {path}
+    while waiting and len(seen) < _MAX_FILES:
+        folder, node = waiting.pop()
+        for entry in _resources(node):
+            target = posixpath.normpath(posixpath.join(folder, entry))
+            inner = next((f"{target}/{n}" for n in NAMES if f"{target}/{n}" in files), target)
+            if inner in seen or inner not in files or len(seen) >= _MAX_FILES:
+                continue
+            seen.add(inner)
+            for each in documents(files[inner], Source(inner)):
+                if isinstance(each.root, Map) and (inner != target or is_kustomization(each.root)):
+                    waiting.append((posixpath.dirname(inner), each.root))
+                elif each.root is not None:
+                    yield from _same(each.root, name)
+
+
+def _resources(node: Map) -> Iterator[str]:
+    for key in ("resources", "bases", "components"):
+        listed = node.get(key)
+        for each in listed.items if isinstance(listed, Seq) else []:
+            if is_text(each):
+                yield each.text
+
+
+def _same(root: Node, name: str) -> Iterator[str]:
+    for row in read_objects(root):
+        match = _TAIL.fullmatch(row.image or "")
+        if match is not None and match["name"] == name:
+            tag, digest = match["tag"], match["digest"]
+            yield f"{f':{tag}' if tag else ''}{f'@{digest}' if digest else ''}"
