@@ -446,3 +446,6 @@ def schema(
             print(dictionary_json(data_dictionary()))
         else:
             dictionary_table(data_dictionary())
+
+
+from logminer.cli import declaring  # noqa: E402, F401 -- adds its commands after those above

@@ -131,7 +131,11 @@ def early_ledger(
     if not path.exists():
         return None
     ledger_path = Store.create(path).ledger_path(source_of(settings.instance))
-    return opened.enter_context(kind.open(ledger_path)) if ledger_path.exists() else None
+    if not ledger_path.exists():
+        return None
+    ledger = kind.open(ledger_path)
+    opened.callback(ledger.close)
+    return ledger
 
 
 def _token(path: Path | None) -> str | None:

@@ -14,10 +14,10 @@ from logminer.harvest.verify import repair as queue_missing
 from logminer.store import Ledger, open_store, source_of
 
 if TYPE_CHECKING:
-    from logminer.cli.asking import Server
     from collections.abc import Sequence
     from pathlib import Path
 
+    from logminer.cli.asking import Server
     from logminer.harvest import Verification
     from logminer.model import Project
     from logminer.store import Listing

@@ -12,8 +12,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from logminer.cli.talk import say
 from logminer.cli.summary import HarvestWords
+from logminer.cli.talk import say
 from logminer.cli.watch import watch
 from logminer.errors import NotAStoreError, ServerError
 from logminer.gitlab import Settings, discover

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from logminer.model import Project
     from logminer.store import LedgerView
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked(RunAsked):
     """What the flags of `logminer harvest` ask for."""

@@ -58,7 +58,10 @@ def watch(
     run_id: str | None = None,
     volume: Volume = Volume.NORMAL,
 ) -> Watch[_T]:
-    """Return what tells of a run in these words; lines carry `run_id` where they are not for a terminal."""
+    """Return what tells of a run in these words.
+
+    Lines carry `run_id` where they are not for a terminal.
+    """
     if volume is Volume.VERBOSE:
         _let_libraries_talk(words, log_format, run_id)
     if log_format is LogFormat.JSON:

@@ -107,15 +107,15 @@ def _kubernetes(project: Project) -> Sheet:
     web = literal(f"{OWN_REGISTRY}/{project.path}:1.{project.number}")
     sheet.add("apiVersion: apps/v1", "kind: Deployment", "metadata:", "  name: web", "spec:")
     sheet.add("  template:", "    spec:", "      initContainers:", "        - name: migrate")
-    sheet.declare("          image: {}", web, name="Deployment/web", role="workload")
+    sheet.declare("          image: {}", web, name="Deployment/web/migrate", role="workload")
     sheet.add("      containers:", "        - name: web")
     proxy = literal("envoyproxy/envoy:v1.30.4")
-    sheet.declare("          image: {}", proxy, name="Deployment/web", role="workload")
+    sheet.declare("          image: {}", proxy, name="Deployment/web/web", role="workload")
     sheet.add("---", "apiVersion: batch/v1", "kind: CronJob", "metadata:", "  name: sweep")
     sheet.add("spec:", "  jobTemplate:", "    spec:", "      template:", "        spec:")
     sheet.add("          containers:", "            - name: sweep")
     sweep = literal("bitnami/kubectl:1.29")
-    sheet.declare("              image: {}", sweep, name="CronJob/sweep", role="workload")
+    sheet.declare("              image: {}", sweep, name="CronJob/sweep/sweep", role="workload")
     return sheet
 
 
@@ -127,7 +127,7 @@ def _kustomize(project: Project) -> list[Sheet]:
     sheet.add("  - name: envoyproxy/envoy")
     sheet.add(f"    newName: {OWN_REGISTRY}/acme/edge")
     sheet.add(f'    newTag: "2.{project.number}"')
-    sheet.also(image, name="envoyproxy/envoy", role="workload", line=len(sheet.lines) - 2)
+    sheet.also(image, name="envoyproxy/envoy", role="workload")
     return [sheet]
 
 
@@ -142,7 +142,13 @@ def _chart(project: Project) -> list[Sheet]:
     template = Sheet("charts/web/templates/deployment.yaml", "helm")
     template.add("apiVersion: apps/v1", "kind: Deployment", "metadata:", "  name: web")
     template.add("spec:", "  template:", "    spec:", "      containers:", "        - name: web")
-    template.add('          image: "{{ .Values.image.repository }}:{{ .Values.image.tag }}"')
+    rendered = Spelling(
+        text="{{ .Values.image.repository }}:{{ .Values.image.tag }}",
+        resolved=None,
+        resolution="unrendered",
+        variables=(".Values.image.repository", ".Values.image.tag"),
+    )
+    template.declare('          image: "{}"', rendered, name=None, role="workload")
     return [chart, values, template]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from logminer.errors import (
@@ -53,7 +53,7 @@ class Read:
     declarations: tuple[Declaration, ...]
     merged: bool | None
     """Whether the server merged the CI configuration; None where there is none."""
-    by_tree: bool
+    by_tree: bool = False
 
 
 class Reader:
@@ -85,13 +85,14 @@ class Reader:
                 async with self._understanding:
                     try:
                         return await asyncio.to_thread(
-                            self._understood, project, lint, packed, None
+                            lambda: self._understood(project, lint, unpack(packed))
                         )
                     except TooMuchError:
                         pass
         files = await self._by_tree(project, commit)
         async with self._understanding:
-            return await asyncio.to_thread(self._understood, project, lint, None, files)
+            read = await asyncio.to_thread(self._understood, project, lint, files)
+        return replace(read, by_tree=True)
 
     # -- asking ----------------------------------------------------------------------------------
 
@@ -117,7 +118,7 @@ class Reader:
             packed = await self._client.archive(
                 project,
                 commit,
-                lambda: tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=self._scratch),
+                self._spool,
                 max_bytes=self._max_archive,
             )
         except BlockedError:
@@ -127,6 +128,9 @@ class Reader:
         if packed is not None:
             packed.seek(0)
         return packed
+
+    def _spool(self) -> tempfile.SpooledTemporaryFile[bytes]:
+        return tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(self._scratch))
 
     async def _by_tree(self, project: Project, commit: str) -> Files:
         """Return the files that may declare something, each asked for by itself."""
@@ -143,9 +147,7 @@ class Reader:
 
         async def worker() -> None:
             for path in waiting:
-                content = await self._client.file(
-                    project, commit, path, max_bytes=MAX_FILE_BYTES
-                )
+                content = await self._client.file(project, commit, path, max_bytes=MAX_FILE_BYTES)
                 size = len(content) if content is not None else MAX_FILE_BYTES + 1
                 if files.take(path, size) and content is not None:
                     files.contents[path] = content
@@ -162,23 +164,15 @@ class Reader:
                 found |= set(filter(_may_declare, await self._client.search(project, text)))
             files.left[""] = f"{beyond}: of the rest, only what the server's search finds was read"
         except SkippableError:
-            files.left[""] = f"{beyond}, and this server does not search files: the rest is not read"
+            files.left[""] = (
+                f"{beyond}, and this server does not search files: the rest is not read"
+            )
         return sorted(found)
 
     # -- understanding ---------------------------------------------------------------------------
 
-    def _understood(
-        self,
-        project: Project,
-        lint: Lint | str,
-        packed: IO[bytes] | None,
-        files: Files | None,
-    ) -> Read:
+    def _understood(self, project: Project, lint: Lint | str, files: Files) -> Read:
         """Return what the files declare; on a thread of its own."""
-        by_tree = packed is None
-        if packed is not None:
-            files = unpack(packed)
-        assert files is not None
         repository = project.repository
         config = repository.config_path or CONFIG_PATH
         merged = lint.merged if not isinstance(lint, str) and lint.valid else None
@@ -200,11 +194,10 @@ class Reader:
         return Read(
             declarations=tuple(declarations),
             merged=merged is not None if has_config else None,
-            by_tree=by_tree,
         )
 
     def _server_url(self, project: Project) -> str:
-        """Return the server's own URL, which is that of its pages; ours may be another way to it."""
+        """Return the URL that the server has for itself; ours may be another way to it."""
         page = project.repository.url or ""
         own = page.removesuffix(f"/{project.path}")
         return own if own != page else self._settings.url

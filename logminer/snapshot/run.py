@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -149,7 +148,7 @@ class _Run(Run[SnapshotTally, RepositoryClient]):
         self.tally.days, self.tally.days_left = published.days, published.left
 
     async def _look_at_all(self, projects: Sequence[Project]) -> None:
-        waiting = iter(sorted(projects, key=lambda project: self._turn(project)))
+        waiting = iter(sorted(projects, key=self._turn))
 
         async def worker() -> None:
             for project in waiting:

@@ -82,7 +82,7 @@ def unpack(packed: IO[bytes]) -> Files:
     try:
         with (
             gzip.GzipFile(fileobj=packed, mode="rb") as zipped,
-            tarfile.open(fileobj=_Bounded(zipped), mode="r|", tarinfo=_Entry) as archive,  # type: ignore[call-overload] # it only reads
+            tarfile.open(fileobj=_Bounded(zipped), mode="r|", tarinfo=_Entry) as archive,  # type: ignore[call-overload] # it is only read
         ):
             for count, entry in enumerate(archive):
                 if count >= MAX_ENTRIES:
@@ -112,7 +112,7 @@ def inner_path(path: str) -> str | None:
 class _Bounded:
     """Reads a file as far as an archive may go."""
 
-    def __init__(self, source: IO[bytes]) -> None:
+    def __init__(self, source: gzip.GzipFile) -> None:
         self._source = source
         self._left = MAX_UNFOLDED
 

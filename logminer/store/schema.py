@@ -569,30 +569,31 @@ DECLARED: Final = (
         "declaration",
         "The declared platform, for example linux/arm64; null if none is.",
     ),
-    *(
-        Column(name, _TEXT, "image", meaning)
-        for name, meaning in (
-            (
-                "registry",
-                "Host (and port) of the registry in resolved, docker.io where none is "
-                "written; null if nothing is resolved, here and below.",
-            ),
-            ("repository", _IMAGE["repository"].meaning),
-            ("tag", _IMAGE["tag"].meaning),
-            ("digest", "Digest of the manifest (sha256:…) as written; null if none is."),
-            (
-                "reference",
-                "The image in canonical form, as in the table images: what is declared "
-                "and what was pulled are equal where this is.",
-            ),
-            (
-                "via",
-                "The proxy or cache that it is declared through; null if it is declared directly.",
-            ),
-            ("upstream_registry", _IMAGE["upstream_registry"].meaning),
-            ("upstream_repository", _IMAGE["upstream_repository"].meaning),
-        )
+    Column(
+        "registry",
+        _TEXT,
+        "image",
+        "Host (and port) of the registry in resolved, docker.io where none is written; null if "
+        "nothing is resolved, as in the columns below.",
     ),
+    _IMAGE["repository"],
+    _IMAGE["tag"],
+    Column("digest", _TEXT, "image", "Digest of the manifest as written; null if none is."),
+    Column(
+        "reference",
+        _TEXT,
+        "image",
+        "The image in canonical form, as in the table images: an image is declared and pulled "
+        "where both say the same.",
+    ),
+    Column(
+        "via",
+        _TEXT,
+        "image",
+        "The proxy or cache that it is declared through; null if it is declared directly.",
+    ),
+    _IMAGE["upstream_registry"],
+    _IMAGE["upstream_repository"],
     Column(
         "path",
         _TEXT,

@@ -1,0 +1,123 @@
+"""`logminer inventory` against a server: flags to a run, and what it would do."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from logminer import __version__
+from logminer.cli import values
+from logminer.cli.asking import RunAsked, early_ledger
+from logminer.cli.summary import InventoryWords
+from logminer.cli.talk import counted
+from logminer.cli.watch import Watch, watch
+from logminer.errors import LogminerError
+from logminer.gitlab import Pacer
+from logminer.running import Phase, new_run_id
+from logminer.snapshot import SnapshotOptions, SnapshotTally, take_inventory
+from logminer.store import SnapshotLedger, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from logminer.model import Project
+
+_A_LOOK: Final = 1
+"""Requests for a project whose default branch did not move."""
+_A_READ: Final = 3
+"""Requests for one that did: the branch, the merged configuration, the archive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked(RunAsked):
+    """What the flags of `logminer inventory` ask of a server."""
+
+    max_archive: str | None
+    again: bool
+
+    def options(self) -> SnapshotOptions:
+        """Return what a run is asked for; raises UsageError for what cannot be."""
+        Pacer(rps=self.rps)  # knows what is no ceiling
+        usual = SnapshotOptions()
+        return SnapshotOptions(
+            concurrency=self.concurrency,
+            rps=self.rps,
+            upstreams=self.upstreams(),
+            max_archive=(
+                values.size(self.max_archive, flag="--max-archive")
+                if self.max_archive is not None
+                else usual.max_archive
+            ),
+            again=self.again,
+        )
+
+
+def run(path: Path, asked: Asked) -> int:
+    """Take the inventory that is asked for, say what was done, and return the exit code."""
+    run_id = new_run_id(dt.datetime.now(dt.UTC))
+    progress = watch(InventoryWords(), asked.log_format, run_id=run_id, volume=asked.volume)
+    try:
+        return _run(path, asked, run_id, progress)
+    except LogminerError as error:
+        progress.error(error)
+        return error.exit_code
+
+
+def _run(path: Path, asked: Asked, run_id: str, progress: Watch[SnapshotTally]) -> int:
+    began = time.monotonic()
+    options = asked.options()
+    budget = asked.budget(began)
+    asked.scope()
+    settings = asked.server.settings()
+    with contextlib.ExitStack() as opened:
+        # Also for a dry run: what is known of each project decides what is to be asked.
+        ledger = early_ledger(path, settings, SnapshotLedger, opened)
+        with progress:
+            progress.begin(Phase.DISCOVER, SnapshotTally())
+            found = asked.discovered(settings, budget, progress, sizes=True)
+            if asked.dry_run:
+                _estimate(found, ledger, progress, again=asked.again)
+                return 0
+            tally = take_inventory(
+                Store.create(path),
+                settings,
+                found,
+                options=options,
+                progress=progress,
+                ledger=ledger,
+                budget=budget,
+                run_id=run_id,
+            )
+    progress.summary(tally, store=str(path), seconds=time.monotonic() - began)
+    return tally.exit_code
+
+
+def _estimate(
+    projects: Sequence[Project],
+    ledger: SnapshotLedger | None,
+    progress: Watch[SnapshotTally],
+    *,
+    again: bool,
+) -> None:
+    """Say what a run would do."""
+    known = ledger.taken() if ledger is not None else {}
+    filled = [project for project in projects if not project.repository.empty]
+    looks = [
+        project
+        for project in filled
+        if project.id in known and known[project.id].tool_version == __version__ and not again
+    ]
+    requests = _A_LOOK * len(looks) + _A_READ * (len(filled) - len(looks))
+    progress.line(
+        f"an inventory would look at {counted(len(projects), 'project')} with at least"
+        f" {counted(requests, 'request')}: {_A_LOOK} for each of {len(looks):,} that are known,"
+        f" {_A_READ} for each new one"
+    )
+    progress.line(
+        "A known project whose default branch moved costs as much as a new one, one that is too"
+        " large for an archive a request for each of its files."
+    )
