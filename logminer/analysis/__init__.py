@@ -13,6 +13,7 @@ Words that mean the same in every answer:
 * pull: a use whose outcome is `pulled` (the registry was asked and the image obtained);
 * failed: a use whose outcome is `failed` (the image could not be obtained by any policy);
 * project, job: counted by (`instance`, id), because two servers may give the same id;
+* declared, and what it is held against: see `drift`, a module of verbs of its own;
 * a job belongs to the moment it started, or was created if it never started.
 
 pandas, pyarrow and DuckDB are imported by the first question, not by this package, because
@@ -21,6 +22,7 @@ the command line imports it for every command.
 
 from __future__ import annotations
 
+from logminer.analysis import drift
 from logminer.analysis.failures import failed_pulls
 from logminer.analysis.jobs import coverage
 from logminer.analysis.pulls import (
@@ -40,6 +42,7 @@ __all__ = [
     "by_registry",
     "by_role",
     "coverage",
+    "drift",
     "failed_pulls",
     "pulls_over_time",
     "top_repositories",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 -- typer reads it when the program runs
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from logminer.cli.app import (
     BundleOption,
     MirrorsOption,
     RateOption,
+    ReportFormat,
     StoreOption,
     TalkFormat,
     TokenOption,
@@ -28,7 +30,7 @@ from logminer.cli.flags import (
     RequestsOption,
     VerboseOption,
 )
-from logminer.cli.talk import exit_codes
+from logminer.cli.talk import complain, exit_codes
 
 
 @app.command()
@@ -116,3 +118,52 @@ def inventory(  # noqa: PLR0913 -- one for each flag
             volume=Volume.QUIET if quiet else Volume.VERBOSE if verbose else Volume.NORMAL,
         )
         raise typer.Exit(run(store, asked))
+
+
+@app.command()
+def drift(
+    store: StoreOption,
+    period: Annotated[
+        str,
+        typer.Option(
+            "--period",
+            "-p",
+            metavar="PERIOD",
+            help="last-quarter, this-month, 2026-Q3, 2026-07, 30d, 2026-07-01..2026-10-01, … (UTC)",
+        ),
+    ] = "30d",
+    format: Annotated[  # noqa: A002 -- the flag's word
+        ReportFormat, typer.Option("--format", "-f", help="table, csv or json.")
+    ] = ReportFormat.TABLE,
+    rows: Annotated[
+        int,
+        typer.Option(
+            metavar="NUMBER", min=1, help="Rows that a table shows of each part; others show all."
+        ),
+    ] = 10,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to stdout."),
+    ] = None,
+) -> None:
+    """Compare what projects declare with what their jobs pulled in a period.
+
+    What is declared and pulled, declared and never pulled, pulled and never declared (and where it
+    came from), tags that changed what they mean, images that came another way than declared, and
+    what unresolved declarations became. Each with the line of the file and of the log.
+
+    Needs a harvest and an inventory in the store, and no server.
+    """
+    with exit_codes():
+        from logminer.cli.output import opened  # noqa: PLC0415 -- only where a command runs
+        from logminer.report import Format  # noqa: PLC0415 -- heavy
+        from logminer.report.drift import build_drift, write_drift  # noqa: PLC0415 -- heavy
+        from logminer.store import open_store  # noqa: PLC0415 -- heavy
+
+        source = open_store(store)
+        with opened(output) as out:
+            built = build_drift(source, period)
+            write_drift(built, Format(format.value), out, rows=rows)
+        if format is not ReportFormat.TABLE:
+            for note in built.notes:
+                complain(note)
