@@ -11,6 +11,9 @@
     status    `logminer status`
     check     `logminer verify`
     logs      `logminer extract`
+    inventory `logminer inventory`
+    clones    the files of local clones
+    declared  declarations and findings as tables and reports
     explain   `logminer extract --explain`
     demo      the whole product without an account
 

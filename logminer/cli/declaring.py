@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path  # noqa: TC003 -- typer reads it when the program runs
 from typing import Annotated
 
@@ -31,14 +32,69 @@ from logminer.cli.flags import (
     VerboseOption,
 )
 from logminer.cli.talk import complain, exit_codes
+from logminer.errors import UsageError
+
+
+class InventoryFormat(StrEnum):
+    """How declarations and findings are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    JUNIT = "junit"
+    CODEQUALITY = "codequality"
 
 
 @app.command()
 def inventory(  # noqa: PLR0913 -- one for each flag
-    store: StoreOption,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE]...", help="Only these files of local clones."),
+    ] = None,
+    *,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            "--store",
+            "-s",
+            envvar="LOGMINER_STORE",
+            metavar="DIR",
+            help="Directory of the store, for what a server's projects declare.",
+        ),
+    ] = None,
+    path: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Local clone, or a directory of them; may be repeated."),
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="TOML file of rules for local clones; prints what breaks them, and exits with 1 if"
+            " anything does.",
+        ),
+    ] = None,
+    format: Annotated[  # noqa: A002 -- the flag's word
+        InventoryFormat,
+        typer.Option(
+            "--format",
+            "-f",
+            help="For local clones: table, csv or json; with --check also junit or codequality.",
+        ),
+    ] = InventoryFormat.TABLE,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to stdout."),
+    ] = None,
+    variable: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="For local clones: a CI/CD variable of the project; may be repeated.",
+        ),
+    ] = None,
     project: ProjectsOption = None,
     group: GroupsOption = None,
-    *,
     everything: EverythingOption = False,
     include: IncludeOption = None,
     exclude: ExcludeOption = None,
@@ -83,17 +139,45 @@ def inventory(  # noqa: PLR0913 -- one for each flag
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Read which images the projects' files declare into a store.
+    """Read which images configuration declares, before anything runs.
 
-    CI configuration as the server merges it, Dockerfiles, Compose files, Kubernetes manifests,
-    Kustomize and Helm charts of each default branch. A project whose default branch did not move
-    costs one request, so run it every night; logminer drift then holds what is declared against
-    what was pulled.
+    GitLab CI configuration, Dockerfiles, Compose files, Kubernetes manifests, Kustomize and Helm
+    charts. What cannot be known stays as it is written and counts as unresolved.
 
-    Needs an access token with the scope read_api that may read the projects' files; the merged CI
-    configuration asks for the role Developer on most servers, else the file itself is read.
+    Of a server: with --project, --group or --all, the default branch of each project into a store.
+    A project whose default branch did not move costs one request, so run it every night; logminer
+    drift then holds what is declared against what was pulled. Needs an access token with the scope
+    read_api that may read the projects' files and ask for the CI configuration as the server
+    merges it; where it may not, the file itself is read.
+
+    Of local clones: with --path or the names of files, to the screen, without any server. With
+    --check, a policy of allowed registries, required proxies, forbidden tags and required digests
+    is held against them: for a pipeline job or a pre-commit hook.
     """
     with exit_codes():
+        if files or path:
+            from logminer.cli import inventory as local  # noqa: PLC0415 -- heavy
+
+            told = local.Asked(
+                files=files or (),
+                directories=path or (),
+                format=format.value,
+                policy=check,
+                mirrors=mirrors,
+                variables=variable or (),
+                output=output,
+            )
+            raise typer.Exit(local.run(told))
+        if store is None:
+            raise UsageError(
+                "name a local clone with --path DIR, or files; or a --store for what the projects"
+                " of a server declare"
+            )
+        if check is not None or output is not None or variable or format != InventoryFormat.TABLE:
+            raise UsageError(
+                "--check, --format, --output and --variable are for local clones: name one with"
+                " --path DIR, or files"
+            )
         from logminer.cli.asking import Server  # noqa: PLC0415 -- heavy
         from logminer.cli.inventory_run import Asked, run  # noqa: PLC0415 -- heavy
         from logminer.cli.watch import LogFormat, Volume  # noqa: PLC0415 -- heavy

@@ -311,11 +311,11 @@ class _Job:
             platform = docker.text("platform") if isinstance(docker, Map) else None
         if not is_text(name) or not name.text.strip():
             return
-        image = ruby_text(name).strip()
+        image, meant = name.text.strip(), ruby_text(name).strip()
         if len(image) > MAX_LENGTH:
             yield gap(name.source.path, name.line, _KIND, "an image of endless length", self.name)
             return
-        for job, expanded, variables in self._resolved(name, image):
+        for job, expanded, variables in self._resolved(name, meant):
             place = Place(path=name.source.path, line=name.line, kind=_KIND, name=job, role=role)
             asked = self._expand(platform, name.source, variables).text if platform else None
             yield declaration(

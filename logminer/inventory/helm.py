@@ -45,7 +45,6 @@ _KIND: Final = DeclarationKind.HELM
 _UNRENDERED: Final = "only Helm renders this template"
 _NO_TAG: Final = "no tag in the values: the templates decide"
 _UNTAGGED: Final = Expanded(text=None, resolution=Resolution.UNRESOLVED, names=("tag",))
-_TAGS: Final = ("tag", "imageTag", "image_tag")
 _PICTURES: Final = (".png", ".svg", ".jpg", ".jpeg", ".gif", ".ico", ".webp")
 
 
@@ -114,7 +113,8 @@ def values_rows(root: Map, chart: Chart | None, name: str = "") -> Iterator[Decl
                 continue
             for inner, each in node.entries.items():
                 if is_text(each) and _names_image(inner):
-                    yield from _written(each, node, _dotted(key, inner))
+                    tag = _tag_of(inner, node)
+                    yield from _written(each, tag, _dotted(key, inner))
             below = ((each, _dotted(key, inner)) for inner, each in node.entries.items())
             stack.extend(reversed(list(below)))
 
@@ -145,10 +145,15 @@ def _name(node: Map, key: str) -> Scalar | None:
     return found if is_text(found) else None
 
 
-def _written(node: Scalar, beside: Map, key: str) -> Iterator[Declaration]:
+def _tag_of(key: str, beside: Map) -> Scalar | None:
+    """Return the tag that stands beside an image in one value: `imageTag` beside `image`."""
+    names = (f"{key}Tag", f"{key}_tag", *(("tag",) if key == "image" else ()))
+    return next((each for name in names if is_text(each := beside.get(name))), None)
+
+
+def _written(node: Scalar, tag: Scalar | None, key: str) -> Iterator[Declaration]:
     """Yield an image that stands in one value, if it can be one."""
     text = node.text.strip()
-    tag = next((each for name in _TAGS if is_text(each := beside.get(name))), None)
     found = parse(text)
     if TEMPLATE.search(text):
         yield unrendered(_place(node, key), text, _UNRENDERED)
@@ -157,8 +162,8 @@ def _written(node: Scalar, beside: Map, key: str) -> Iterator[Declaration]:
     elif found.tag or found.digest:
         yield declaration(_place(node, key), text, _default(text))
     elif tag is not None:
-        text = f"{text}:{go_text(tag)}"
-        yield declaration(_place(node, key), text, _default(text))
+        whole = f"{text}:{tag.text.strip()}"
+        yield declaration(_place(node, key), whole, _default(f"{text}:{go_text(tag).strip()}"))
     else:
         yield declaration(_place(node, key), text, _UNTAGGED, note=_NO_TAG)
 

@@ -65,6 +65,10 @@ def _patched(root: Node, kind: DeclarationKind) -> Iterator[Declaration]:
         path = each.text("path") or ""
         if is_text(value) and path.endswith("/image"):
             yield _row(kind, path, value, None)
+        elif value is not None:
+            walk = _Walk(kind)
+            yield from walk.container(value, path)
+            yield from walk.rows(value, path)
 
 
 class _Walk:
@@ -74,9 +78,9 @@ class _Walk:
         self._kind = kind
         self._left = MAX_NODES
 
-    def rows(self, root: Node) -> Iterator[Declaration]:
-        """Yield the images below a node."""
-        stack: list[tuple[Node, str, str]] = [(root, "", "")]
+    def rows(self, root: Node, owner: str = "") -> Iterator[Declaration]:
+        """Yield the images of every pod and task below a node."""
+        stack: list[tuple[Node, str, str]] = [(root, owner, "")]
         while stack:
             node, owner, group = stack.pop()
             self._left -= 1
@@ -103,7 +107,7 @@ class _Walk:
             containers = node.get(key)
             if isinstance(containers, Seq):
                 for each in containers.items:
-                    yield from self._container(each, owner)
+                    yield from self.container(each, owner)
         volumes = node.get("volumes")
         for each in volumes.items if isinstance(volumes, Seq) else []:
             image = each.get("image") if isinstance(each, Map) else None
@@ -119,9 +123,10 @@ class _Walk:
             found = node.get(key)
             if key not in _LISTS:
                 for each in found.items if isinstance(found, Seq) else [found]:
-                    yield from self._container(each, owner)
+                    yield from self.container(each, owner)
 
-    def _container(self, node: Node | None, owner: str) -> Iterator[Declaration]:
+    def container(self, node: Node | None, owner: str) -> Iterator[Declaration]:
+        """Yield the image of a mapping, if it is a container."""
         image = node.get("image") if isinstance(node, Map) else None
         if isinstance(node, Map) and is_text(image) and image.text.strip():
             name = _joined(owner, node.text("name"))

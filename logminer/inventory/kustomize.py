@@ -83,9 +83,10 @@ def _replaced(
         role=DeclaredRole.WORKLOAD,
     )
     base = new_name or name.text
-    if tag or digest:
-        text = f"{base}{f':{tag}' if tag else ''}{f'@{digest}' if digest else ''}"
-        yield declaration(place, text, _known(text))
+    end = f"@{digest}" if digest else ""
+    if tag or end:
+        written = f"{base}:{new_tag.text.strip()}{end}" if is_text(new_tag) else f"{base}{end}"
+        yield declaration(place, written, _known(f"{base}:{tag}{end}" if tag else written))
         return
     if new_name is None:
         return

@@ -139,7 +139,8 @@ def _gitlab(
         name = parts["name"] or parts["braced"] or parts.get("percent") or ""
         value = lookup(name)
         if value is None or name in open_names or len(open_names) >= _MAX_NESTED:
-            return reading.miss(name or match[0], match[0])
+            known = _NAME.match(name)  # of `${NAME:-word}`, which is a name for GitLab
+            return reading.miss(known[0] if known else match[0], match[0])
         # Counted before it is looked into, and once more than its length: neither many long
         # values nor very many empty ones can take time.
         reading.length += len(value.text) + 1

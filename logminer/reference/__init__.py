@@ -8,7 +8,7 @@ Pure but for `Upstreams.load`, which reads one file; `parse` and `resolve` never
 """
 
 from logminer.reference.columns import ImageColumns, image_columns
-from logminer.reference.grammar import ImageReference, image_id, parse
+from logminer.reference.grammar import ImageReference, canonical_registry, image_id, parse
 from logminer.reference.upstream import Mirror, Upstream, Upstreams
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Mirror",
     "Upstream",
     "Upstreams",
+    "canonical_registry",
     "image_columns",
     "image_id",
     "parse",

@@ -50,9 +50,7 @@ def write(report: Report, out: TextIO) -> None:
     lines.writerow(COLUMNS)
     bounds = stamp(report.period.since), stamp(report.period.until)
     for section, name, detail, measure, value in _figures(report):
-        lines.writerow(
-            (*bounds, section, _harmless(name), _harmless(detail), measure, _known(value))
-        )
+        lines.writerow((*bounds, section, harmless(name), harmless(detail), measure, _known(value)))
 
 
 def _figures(report: Report) -> Iterator[tuple[str, object, object, str, float | None]]:
@@ -80,7 +78,7 @@ def _section(
             yield section, row[name], row[detail] if detail else None, measure, row[measure]
 
 
-def _harmless(cell: object) -> str:
+def harmless(cell: object) -> str:
     """Return a cell of foreign text that no spreadsheet takes for a formula."""
     if not isinstance(cell, str):
         return ""
