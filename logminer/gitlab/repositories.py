@@ -34,6 +34,9 @@ class Spool(Protocol):
     def write(self, data: bytes, /) -> object:
         """Take in the next piece."""
 
+    def close(self) -> None:
+        """Forget everything: it was cut off."""
+
 
 _SpoolT = TypeVar("_SpoolT", bound=Spool)
 
@@ -79,7 +82,13 @@ class RepositoryClient(Client):
                 spool.write(piece)
                 return size > max_bytes
 
-            return None if await self.stream(response, take) else spool
+            whole = False
+            try:
+                whole = not await self.stream(response, take)
+            finally:
+                if not whole:
+                    spool.close()
+            return spool if whole else None
 
         return await self._read(lambda: self.ask(Kind.ARCHIVE, path, take_in))
 

@@ -75,24 +75,32 @@ class Reader:
         Raises what the client does, where the project's files are not to be had.
         """
         asked = asyncio.ensure_future(self._lint(project))
+        packed: IO[bytes] | None = None
         try:
             packed = await self._archive(project, commit)
             lint = await asked
+            if packed is not None:
+                read = await self._unpacked(project, lint, packed)
+                if read is not None:
+                    return read
         finally:
             asked.cancel()
-        if packed is not None:
-            with packed:
-                async with self._understanding:
-                    try:
-                        return await asyncio.to_thread(
-                            lambda: self._understood(project, lint, unpack(packed))
-                        )
-                    except TooMuchError:
-                        pass
+            if packed is not None:
+                packed.close()
         files = await self._by_tree(project, commit)
         async with self._understanding:
             read = await asyncio.to_thread(self._understood, project, lint, files)
         return replace(read, by_tree=True)
+
+    async def _unpacked(self, project: Project, lint: Lint | str, packed: IO[bytes]) -> Read | None:
+        """Return what an archive declares; None where it is too much of one."""
+        async with self._understanding:
+            try:
+                return await asyncio.to_thread(
+                    lambda: self._understood(project, lint, unpack(packed))
+                )
+            except TooMuchError:
+                return None
 
     # -- asking ----------------------------------------------------------------------------------
 

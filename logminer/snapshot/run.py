@@ -29,7 +29,7 @@ from logminer.snapshot.reading import Reader
 from logminer.store import SnapshotLedger, publish_snapshots, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from logminer.gitlab import Settings
     from logminer.model import Project
@@ -148,16 +148,24 @@ class _Run(Run[SnapshotTally, RepositoryClient]):
         self.tally.days, self.tally.days_left = published.days, published.left
 
     async def _look_at_all(self, projects: Sequence[Project]) -> None:
-        waiting = iter(sorted(projects, key=self._turn))
-
-        async def worker() -> None:
-            for project in waiting:
-                if self._stop.is_set():
-                    return
-                await self._look_at(project)
-
-        await gather(worker() for _ in range(self._options.concurrency))
+        order = sorted(projects, key=self._turn)
+        # An empty repository is not asked for: the others tell what day it is on the server.
+        for empty in (False, True):
+            waiting = iter([each for each in order if _is_empty(each) is empty])
+            await gather(self._look(waiting) for _ in range(self._workers()))
         await self._write()
+
+    async def _look(self, waiting: Iterator[Project]) -> None:
+        for project in waiting:
+            if self._stop.is_set():
+                return
+            await self._look_at(project)
+
+    def _workers(self) -> int:
+        """Return how many projects are read at a time: no more than the budget can finish."""
+        left = self._budget.left
+        most = self._options.concurrency
+        return most if left is None else max(1, min(most, left // _REQUESTS_BESIDE))
 
     def _turn(self, project: Project) -> dt.datetime:
         """Return when a project is looked at: by its last look, those without any first."""
@@ -177,6 +185,7 @@ class _Run(Run[SnapshotTally, RepositoryClient]):
         except (ForbiddenError, NotFoundError) as error:
             reason = "forbidden" if isinstance(error, ForbiddenError) else "not found"
             tally.skipped_projects.append(f"{project.path}: {reason}")
+            self._looks.append((project, self._now()))
         except LogminerError as error:
             self._failed(f"{project.path}: {error}")
         except Exception as error:  # noqa: BLE001 -- see below
@@ -192,12 +201,12 @@ class _Run(Run[SnapshotTally, RepositoryClient]):
         """Take a snapshot of a project, unless its last one still holds."""
         branch = project.repository.branch
         commit = None
-        if branch is not None and not project.repository.empty:
+        if branch is not None and not _is_empty(project):
             tip = await self._client.tip(project, branch)
             commit = tip.commit
             if tip.server_time is not None:
                 self._clock_ahead = tip.server_time - dt.datetime.now(dt.UTC)
-        now = dt.datetime.now(dt.UTC) + self._clock_ahead
+        now = self._now()
         known = self._taken.get(project.id)
         if (
             known is not None
@@ -220,6 +229,10 @@ class _Run(Run[SnapshotTally, RepositoryClient]):
         )
         self._count(read)
         await self._write()
+
+    def _now(self) -> dt.datetime:
+        """Return the server's time."""
+        return dt.datetime.now(dt.UTC) + self._clock_ahead
 
     def _count(self, read: Read | None) -> None:
         tally = self.tally
@@ -249,3 +262,7 @@ class _Run(Run[SnapshotTally, RepositoryClient]):
         """Record snapshots and looks; the same twice is the same as once."""
         if snapshots or looks:
             self._ledger.keep(snapshots, looks, self._options.upstreams)
+
+
+def _is_empty(project: Project) -> bool:
+    return project.repository.empty or project.repository.branch is None

@@ -32,7 +32,6 @@ from logminer.period import parse_moment
 from logminer.store.durable import flush, replacing
 from logminer.store.schema import (
     ALL_TABLES,
-    EMPTY,
     PARTITION,
     SCHEMA_VERSION,
     Table,
@@ -129,17 +128,16 @@ class Store:
         """Return what every project declares as of a day: the rows of its newest snapshot up to it.
 
         None is the newest of all. A project whose default branch did not move since has the rows of
-        an earlier day; one that declares nothing has none, and a gap is a row without an image.
+        an earlier day. Rows without an image are gaps, or say that a project declares nothing.
         Everything else as `images` does.
         """
         names = list(schema("declared").names if columns is None else dict.fromkeys(columns))
         last = _moment(as_of, dt.datetime.now(dt.UTC))
         until = last.date() + dt.timedelta(days=1) if last is not None else None
-        needed = ["instance", "project_id", "date", "resolution"]
-        frame = self._frame("declared", None, until, [*needed, *names])
-        newest = frame.groupby(["instance", "project_id"])["date"].transform("max")
-        kept = frame[(frame["date"] == newest) & (frame["resolution"] != EMPTY)]
-        return kept[names].reset_index(drop=True)
+        key = ["instance", "project_id"]
+        frame = self._frame("declared", None, until, [*key, "date", *names])
+        newest = frame.groupby(key)["date"].transform("max")
+        return frame[frame["date"] == newest][names].reset_index(drop=True)
 
     def _days(
         self, table: Table, since: dt.date | None, until: dt.date | None

@@ -102,7 +102,10 @@ class SnapshotLedger(Ledger):
         looks: Sequence[tuple[Project, dt.datetime]],
         upstreams: Upstreams,
     ) -> None:
-        """Record snapshots, whose rows wait to be published, and looks that found nothing new."""
+        """Record snapshots, whose rows wait to be published, and looks that gave none.
+
+        A project that was looked at and never read is known by no version of ours.
+        """
         taken = [
             (
                 each.taken_at.date().isoformat(),
@@ -132,8 +135,13 @@ class SnapshotLedger(Ledger):
                 ),
             )
             connection.executemany(
-                "UPDATE snapshot SET looked_at = ? WHERE project_id = ?",
-                ((moment.isoformat(), project.id) for project, moment in looks),
+                "INSERT INTO snapshot (project_id, path, tool_version, taken_at, looked_at)"
+                " VALUES (?, ?, '', ?, ?)"
+                " ON CONFLICT (project_id) DO UPDATE SET looked_at = excluded.looked_at",
+                (
+                    (project.id, project.path, moment.isoformat(), moment.isoformat())
+                    for project, moment in looks
+                ),
             )
 
     def snapshot_days(self) -> list[dt.date]:
