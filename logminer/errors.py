@@ -11,7 +11,8 @@
     │   ├── StoreError              the store cannot be read or written   exit 1
     │   │   └── NotAStoreError      the path holds no logminer store      exit 2
     │   └── BusyError               locked, or out of budget or time      exit 75
-    │       └── BudgetSpentError    no request is left, or no time
+    │       ├── BudgetSpentError    no request is left, or no time
+    │       └── ChangedError        somebody else has replaced what was read
     ├── RetryableError              the same read may succeed later
     │   ├── ConnectionFailedError   no answer, or one that broke off
     │   ├── RateLimitedError        429: wait as long as the server says
@@ -84,6 +85,10 @@ class BusyError(FatalError):
 
 class BudgetSpentError(BusyError):
     """The run's requests or its time are used up; what was read until then is good."""
+
+
+class ChangedError(BusyError):
+    """Somebody else has replaced a file of the store since it was read."""
 
 
 class RetryableError(LogminerError):

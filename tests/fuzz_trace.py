@@ -17,6 +17,7 @@ filled with the golden traces. What follows goes to libFuzzer; what breaks the i
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import random
 import sys
@@ -161,11 +162,19 @@ def guided(corpus: Path, flags: list[str]) -> None:
 
 def main() -> None:
     """Search as the command line says."""
-    if sys.argv[1:2] == ["--atheris"]:
-        guided(Path(sys.argv[2]), sys.argv[3:])
-        return
-    seconds, seed, *_ = [*sys.argv[1:], "10", "0"] if len(sys.argv) != 2 else [sys.argv[1], "0"]
-    print(search(float(seconds), int(seed)), "inputs, none breaks the invariant")  # noqa: T201 -- a script
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("seconds", type=float, nargs="?", default=10.0)
+    parser.add_argument("seed", type=int, nargs="?", default=0)
+    parser.add_argument("--atheris", type=Path, metavar="CORPUS")
+    options, flags = parser.parse_known_args()
+    if options.atheris is not None:
+        guided(options.atheris, flags)
+    elif flags:
+        parser.error(f"only libFuzzer knows {' '.join(flags)}: give --atheris CORPUS, too")
+    tried = search(options.seconds, options.seed)
+    print(f"{tried:,} inputs, none breaks the invariant")  # noqa: T201 -- a script
 
 
 if __name__ == "__main__":

@@ -11,9 +11,8 @@ started, or was created if it never started: a period may begin in the middle of
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 from logminer.analysis.when import Span, When, span
 from logminer.errors import StoreError, UsageError
@@ -25,26 +24,20 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.dataset as ds
 
-Table: TypeAlias = Literal["images", "jobs", "declared"]
-Parameter: TypeAlias = "str | int | dt.datetime | dt.date | list[str] | None"
+Table: TypeAlias = Literal["images", "jobs"]
+Parameter: TypeAlias = "str | int | dt.datetime | list[str] | None"
 
 _MOMENTS = ("created_at", "started_at")
 """Needed by every question, to tell when a job was."""
-
-_FILES = "read_parquet($files, hive_partitioning = false)"
-"""The hive path repeats the day, which no question reads; a directory above the store that looks
-like a partition must not add a column."""
 
 _TYPES = {
     "created_at": "timestamp",
     "started_at": "timestamp",
     "project_id": "int64",
     "job_id": "int64",
-    "ordinal": "int64",
-    "line": "int64",
     "images": "int64",
-    "date": "day",
     "truncated": "bool",
     "recognised": "bool",
 }
@@ -60,6 +53,20 @@ class Source(Protocol):
 
     def schema(self, table: Table) -> pa.Schema:
         """Return the columns and types of a table, for the time when it has no file."""
+        ...
+
+
+@runtime_checkable
+class Anywhere(Source, Protocol):
+    """A source whose files may lie where DuckDB cannot open them."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it can."""
+        ...
+
+    def dataset(self, table: Table, since: dt.date | None, until: dt.date | None) -> ds.Dataset:
+        """Return the same files as an Arrow dataset."""
         ...
 
 
@@ -93,17 +100,16 @@ class Question:
                 "since": bounds.since,
                 "until": bounds.until,
             }
-            return _run(connection, self.statement(origin), values)
+            return _run(connection, self._statement(origin), values)
         finally:
             connection.close()
 
     @property
     def needed(self) -> tuple[str, ...]:
         """Every column the statement reads, in a fixed order."""
-        always = _SNAPSHOT if self.table == "declared" else _MOMENTS
-        return tuple(dict.fromkeys((*always, *self.columns)))
+        return tuple(dict.fromkeys((*_MOMENTS, *self.columns)))
 
-    def statement(self, origin: str) -> str:
+    def _statement(self, origin: str) -> str:
         """Return the whole statement; every part of it is a constant of this package."""
         columns = ", ".join(f'"{name}"' for name in self.needed)
         return f"""
@@ -136,9 +142,12 @@ def _attach(
     import pandas as pd  # noqa: PLC0415 -- heavy, see the package docstring
 
     files: list[str] = []
-    table: pa.Table | None
+    table: pa.Table | ds.Dataset | None
     if isinstance(source, pd.DataFrame):
         table = _from_frame(source, question)
+    elif isinstance(source, Anywhere) and not source.is_local:
+        # DuckDB asks it for the columns that the question reads.
+        table = source.dataset(question.table, *bounds.days)
     else:
         files = source.files(question.table, *bounds.days)
         table = None if files else _empty(source, question)
@@ -146,7 +155,9 @@ def _attach(
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     if table is None:
-        return _FILES, {"files": files}
+        # The hive path repeats the day, which no question reads; a directory above the store
+        # that looks like a partition must not add a column.
+        return "read_parquet($files, hive_partitioning = false)", {"files": files}
     connection.register("given", table)
     return "given", {}
 
@@ -167,7 +178,6 @@ def _from_frame(frame: pd.DataFrame, question: Question) -> pa.Table:
         "timestamp": pa.timestamp("us", tz="UTC"),
         "int64": pa.int64(),
         "bool": pa.bool_(),
-        "day": pa.date32(),
         "text": pa.string(),
     }
     schema = pa.schema([(name, named[_TYPES.get(name, "text")]) for name in question.needed])
@@ -209,85 +219,3 @@ def _first_line(error: Exception) -> str:
     """Return what an error says, without the excerpts that follow it."""
     text = str(error.args[0]) if error.args else type(error).__name__
     return text.partition("\n")[0].strip()
-
-
-Frames: TypeAlias = "tuple[pd.DataFrame, pd.DataFrame]"
-"""Frames with the columns of `Store.images()` and of `Store.declared()`."""
-
-_SNAPSHOT = ("instance", "project_id", "date")
-"""Needed of every declaration, to tell which snapshot it belongs to."""
-
-_STATED = r"""(
-    SELECT *, regexp_extract(filename, 'date=([0-9-]{10})/[^/]*$', 1)::DATE AS date
-    FROM read_parquet($stated, hive_partitioning = false, filename = true)
-)"""
-"""Files of declarations, each with the day of its own directory, whatever lies above it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """One SQL statement over `rows`, as a `Question`'s are, and over `declared`.
-
-    `declared` holds one snapshot of each project: its newest one up to the last day of the asked
-    time, or where it has none, its first one after that.
-    """
-
-    images: tuple[str, ...]
-    declared: tuple[str, ...]
-    sql: str
-
-    def ask(
-        self, source: Source | Frames, when: When, **parameters: str | int | None
-    ) -> pd.DataFrame:
-        """Return the answer as a frame; raises as `Question.ask` does."""
-        bounds = span(when)
-        used = Question(table="images", columns=self.images, sql="")
-        stated = Question(table="declared", columns=self.declared, sql="")
-        files: dict[str, list[str]] = {}
-        connection = _connect()
-        try:
-            if isinstance(source, tuple):
-                given = [_from_frame(source[0], used), _from_frame(source[1], stated)]
-            else:
-                files = {
-                    "files": source.files("images", *bounds.days),
-                    "stated": source.files("declared", None, None),
-                }
-                given = [_empty(source, used), _empty(source, stated)]
-            connection.execute("SET allowed_paths = ?", [[*itertools.chain(*files.values())]])
-            connection.execute("SET enable_external_access = false")
-            connection.execute("SET lock_configuration = true")
-            connection.register("given", given[0])
-            connection.register("told", given[1])
-            files = {name: paths for name, paths in files.items() if paths}
-            values: dict[str, Parameter] = {
-                **parameters,
-                **files,
-                "since": bounds.since,
-                "until": bounds.until,
-            }
-            origin = _FILES if "files" in files else "given"
-            rest = self._rest(stated, _STATED if "stated" in files else "told")
-            return _run(connection, replace(used, sql=rest).statement(origin), values)
-        finally:
-            connection.close()
-
-    def _rest(self, stated: Question, origin: str) -> str:
-        """Return what follows `rows`; every part of it is a constant of this package."""
-        columns = ", ".join(f'"{name}"' for name in stated.needed)
-        return f"""
-            , declared AS (
-                SELECT {columns}
-                FROM {origin}
-                WINDOW snapshots AS (PARTITION BY instance, project_id)
-                QUALIFY date = coalesce(
-                    max(date) FILTER (
-                        date <= coalesce(
-                            ($until::TIMESTAMPTZ - INTERVAL 1 MICROSECOND)::DATE, 'infinity'::DATE
-                        )
-                    ) OVER snapshots,
-                    min(date) OVER snapshots
-                )
-            )
-            {self.sql}
-        """  # noqa: S608 -- see the docstring: values are parameters

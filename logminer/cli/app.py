@@ -41,13 +41,13 @@ app = typer.Typer(
 )
 
 StoreOption = Annotated[
-    Path,
+    str,
     typer.Option(
         "--store",
         "-s",
         envvar="LOGMINER_STORE",
-        metavar="DIR",
-        help="Directory of the store.",
+        metavar="STORE",
+        help="Directory of the store; or its URL: s3://bucket/prefix, gs://… or az://….",
         show_default=False,
     ),
 ]

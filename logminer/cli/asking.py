@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from logminer.cli import values
 from logminer.errors import UsageError
 from logminer.gitlab import Budget, default_scope, discover, resolve
 from logminer.gitlab.retry import RetryPolicy
 from logminer.reference import Upstreams
-from logminer.store import Ledger, Store, source_of
+from logminer.store import Store, shelf_of, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from logminer.cli.watch import LogFormat, Volume, Watch
     from logminer.gitlab import Settings
     from logminer.model import Project
-
-_Ledger = TypeVar("_Ledger", bound=Ledger)
+    from logminer.store import Ledger
 
 _FIRST_TRIES: Final = 3
 """Tries of a request before the harvest proper begins: a refused connection fails in 3 seconds.
@@ -120,22 +119,20 @@ class RunAsked:
         return found
 
 
-def early_ledger(
-    path: Path, settings: Settings, kind: type[_Ledger], opened: ExitStack
-) -> _Ledger | None:
-    """Return the ledger of a source, open; None where there is none yet.
+def early_store(
+    location: str, settings: Settings, opened: ExitStack, *, locked: bool
+) -> tuple[Store | None, Ledger | None]:
+    """Return the store and, if it is to be `locked`, the ledger; None where there is none yet.
 
     What cannot become a store, and one that is locked, is said before the server is asked; one
     that does not exist yet is not made before the server has answered.
     """
-    if not path.exists():
-        return None
-    ledger_path = Store.create(path).ledger_path(source_of(settings.instance))
-    if not ledger_path.exists():
-        return None
-    ledger = kind.open(ledger_path)
-    opened.callback(ledger.close)
-    return ledger
+    if not shelf_of(location).exists():
+        return None, None
+    store, source = Store.create(location), source_of(settings.instance)
+    if not (locked and store.has_ledger(source)):
+        return store, None
+    return store, opened.enter_context(store.open_ledger(source))
 
 
 def _token(path: Path | None) -> str | None:

@@ -15,7 +15,6 @@ from logminer.store import Ledger, open_store, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from logminer.cli.asking import Server
     from logminer.harvest import Verification
@@ -27,7 +26,7 @@ _LISTED: Final = 20
 
 
 def run(  # noqa: PLR0913 -- one for each flag
-    path: Path,
+    location: str,
     server: Server,
     *,
     projects: Sequence[str],
@@ -40,12 +39,11 @@ def run(  # noqa: PLR0913 -- one for each flag
     begin, end = moments(since, until)
     Pacer(rps=rps)  # knows what is no ceiling
     settings = server.settings()
-    store = open_store(path)
-    ledger_path = store.ledger_path(source_of(settings.instance))
-    if not ledger_path.exists():
-        raise StoreError(f"nothing of {settings.instance} was harvested into {path} yet")
+    store, source = open_store(location), source_of(settings.instance)
+    if not store.has_ledger(source):
+        raise StoreError(f"nothing of {settings.instance} was harvested into {store} yet")
     # Only who queues something needs the source for himself.
-    with Ledger.open(ledger_path) if repair else Ledger.read(ledger_path) as ledger:
+    with store.open_ledger(source) if repair else store.read_ledger(source) as ledger:
         scope = _scope(ledger.projects(), projects)
         found = verify(store, ledger, settings, scope, since=begin, until=end, rps=rps)
         if repair and isinstance(ledger, Ledger):

@@ -18,7 +18,7 @@ from logminer.reference import image_columns
 from logminer.report.tidy import harmless
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from logminer.inventory import Finding
     from logminer.model import Declaration
@@ -116,7 +116,7 @@ def write_codequality(findings: Iterable[Finding], out: TextIO) -> None:
     write_json(
         [
             {
-                "description": visible(f"{each.row.image or each.row.path}: {each.message}"),
+                "description": visible(": ".join(_described(each))),
                 "check_name": f"logminer/{each.rule}",
                 "fingerprint": each.fingerprint,
                 "severity": each.rule.severity,
@@ -126,6 +126,12 @@ def write_codequality(findings: Iterable[Finding], out: TextIO) -> None:
         ],
         out,
     )
+
+
+def _described(finding: Finding) -> Iterator[str]:
+    """Yield who declares what, and what is wrong with it."""
+    yield from (part for part in (finding.row.name, finding.row.image) if part)
+    yield finding.message
 
 
 def write_junit(rows: Sequence[Declaration], findings: Sequence[Finding], out: TextIO) -> None:

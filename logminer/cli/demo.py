@@ -21,7 +21,7 @@ from logminer.harvest import harvest
 from logminer.period import Period
 from logminer.report import Format, report
 from logminer.store import Store, open_store
-from logminer.store.dataset import writable
+from logminer.store.durable import writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

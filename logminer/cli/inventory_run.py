@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from logminer import __version__
 from logminer.cli import values
-from logminer.cli.asking import RunAsked, early_ledger
+from logminer.cli.asking import RunAsked, early_store
 from logminer.cli.summary import InventoryWords
 from logminer.cli.talk import counted
 from logminer.cli.watch import Watch, watch
@@ -18,13 +18,13 @@ from logminer.errors import LogminerError
 from logminer.gitlab import Pacer
 from logminer.running import Phase, new_run_id
 from logminer.snapshot import SnapshotOptions, SnapshotTally, take_inventory
-from logminer.store import SnapshotLedger, Store
+from logminer.store import Snapshots, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from logminer.model import Project
+    from logminer.store import Taken
 
 _A_LOOK: Final = 1
 """Requests for a project whose default branch did not move."""
@@ -56,18 +56,18 @@ class Asked(RunAsked):
         )
 
 
-def run(path: Path, asked: Asked) -> int:
+def run(location: str, asked: Asked) -> int:
     """Take the inventory that is asked for, say what was done, and return the exit code."""
     run_id = new_run_id(dt.datetime.now(dt.UTC))
     progress = watch(InventoryWords(), asked.log_format, run_id=run_id, volume=asked.volume)
     try:
-        return _run(path, asked, run_id, progress)
+        return _run(location, asked, run_id, progress)
     except LogminerError as error:
         progress.error(error)
         return error.exit_code
 
 
-def _run(path: Path, asked: Asked, run_id: str, progress: Watch[SnapshotTally]) -> int:
+def _run(location: str, asked: Asked, run_id: str, progress: Watch[SnapshotTally]) -> int:
     began = time.monotonic()
     options = asked.options()
     budget = asked.budget(began)
@@ -75,15 +75,16 @@ def _run(path: Path, asked: Asked, run_id: str, progress: Watch[SnapshotTally]) 
     settings = asked.server.settings()
     with contextlib.ExitStack() as opened:
         # Also for a dry run: what is known of each project decides what is to be asked.
-        ledger = early_ledger(path, settings, SnapshotLedger, opened)
+        store, ledger = early_store(location, settings, opened, locked=True)
         with progress:
             progress.begin(Phase.DISCOVER, SnapshotTally())
             found = asked.discovered(settings, budget, progress, sizes=True)
             if asked.dry_run:
-                _estimate(found, ledger, progress, again=asked.again)
+                taken = Snapshots(ledger).taken() if ledger is not None else {}
+                _estimate(found, taken, progress, again=asked.again)
                 return 0
             tally = take_inventory(
-                Store.create(path),
+                store or Store.create(location),
                 settings,
                 found,
                 options=options,
@@ -92,19 +93,18 @@ def _run(path: Path, asked: Asked, run_id: str, progress: Watch[SnapshotTally]) 
                 budget=budget,
                 run_id=run_id,
             )
-    progress.summary(tally, store=str(path), seconds=time.monotonic() - began)
+    progress.summary(tally, store=location, seconds=time.monotonic() - began)
     return tally.exit_code
 
 
 def _estimate(
     projects: Sequence[Project],
-    ledger: SnapshotLedger | None,
+    known: Mapping[int, Taken],
     progress: Watch[SnapshotTally],
     *,
     again: bool,
 ) -> None:
     """Say what a run would do."""
-    known = ledger.taken() if ledger is not None else {}
     filled = [project for project in projects if not project.repository.empty]
     looks = [
         project

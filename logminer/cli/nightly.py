@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from logminer.cli import values
-from logminer.cli.asking import RunAsked, early_ledger
+from logminer.cli.asking import RunAsked, early_store
 from logminer.cli.summary import HarvestWords
 from logminer.cli.talk import counted
 from logminer.cli.watch import Watch, watch
@@ -18,11 +18,10 @@ from logminer.gitlab import Pacer
 from logminer.harvest import Options, Phase, Tally, estimate, harvest, new_run_id
 from logminer.model import Depth
 from logminer.period import parse_moment
-from logminer.store import Ledger, Store, source_of
+from logminer.store import Store, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from logminer.gitlab import Budget, Settings
     from logminer.model import Project
@@ -57,33 +56,33 @@ class Asked(RunAsked):
         )
 
 
-def run(path: Path, asked: Asked) -> int:
+def run(location: str, asked: Asked) -> int:
     """Harvest what is asked for, say what was done, and return the exit code."""
     run_id = new_run_id(dt.datetime.now(dt.UTC))
     progress = watch(HarvestWords(), asked.log_format, run_id=run_id, volume=asked.volume)
     try:
-        return _run(path, asked, run_id, progress)
+        return _run(location, asked, run_id, progress)
     except LogminerError as error:
         progress.error(error)
         return error.exit_code
 
 
-def _run(path: Path, asked: Asked, run_id: str, progress: Watch[Tally]) -> int:
+def _run(location: str, asked: Asked, run_id: str, progress: Watch[Tally]) -> int:
     began = time.monotonic()
     options = asked.options()
     budget = asked.budget(began)
     asked.scope()
     settings = asked.server.settings()
     with contextlib.ExitStack() as opened:
-        ledger = None if asked.dry_run else early_ledger(path, settings, Ledger, opened)
+        store, ledger = early_store(location, settings, opened, locked=not asked.dry_run)
         with progress:
             progress.begin(Phase.DISCOVER, Tally())
             found = asked.discovered(settings, budget, progress)
             if asked.dry_run:
-                _estimate(path, settings, found, options, budget, progress)
+                _estimate(store, settings, found, options, budget, progress)
                 return 0
             tally = harvest(
-                Store.create(path),
+                store or Store.create(location),
                 settings,
                 found,
                 options=options,
@@ -92,12 +91,12 @@ def _run(path: Path, asked: Asked, run_id: str, progress: Watch[Tally]) -> int:
                 budget=budget,
                 run_id=run_id,
             )
-    progress.summary(tally, store=str(path), seconds=time.monotonic() - began)
+    progress.summary(tally, store=location, seconds=time.monotonic() - began)
     return tally.exit_code
 
 
 def _estimate(  # noqa: PLR0913, PLR0917 -- the parts of a run that does not happen
-    path: Path,
+    store: Store | None,
     settings: Settings,
     projects: Sequence[Project],
     options: Options,
@@ -107,9 +106,9 @@ def _estimate(  # noqa: PLR0913, PLR0917 -- the parts of a run that does not hap
     """Say what a run would do."""
     with contextlib.ExitStack() as opened:
         view: LedgerView | None = None
-        ledger_path = Store(path).ledger_path(source_of(settings.instance))
-        if ledger_path.exists():
-            view = opened.enter_context(Ledger.read(ledger_path))
+        source = source_of(settings.instance)
+        if store is not None and store.has_ledger(source):
+            view = opened.enter_context(store.read_ledger(source))
         known = view.projects() if view is not None else {}
         guess = estimate(
             settings,

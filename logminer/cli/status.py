@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import datetime as dt
 import json
@@ -17,11 +16,10 @@ from rich.text import Text
 from logminer.cli.output import show
 from logminer.cli.talk import counted, visible
 from logminer.errors import UsageError
-from logminer.store import Ledger, open_store
+from logminer.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from logminer.store import ProjectCounts, Run
 
@@ -55,12 +53,12 @@ class _Source:
     last_success: Run | None
 
 
-def run(path: Path, *, projects: Sequence[str], format: str) -> None:  # noqa: A002 -- the flag's word
+def run(location: str, *, projects: Sequence[str], format: str) -> None:  # noqa: A002 -- the flag's word
     """Print the state of every source of a store, or of some of its projects."""
-    store = open_store(path)
+    store = open_store(location)
     sources = []
     for name in store.sources():
-        with contextlib.closing(Ledger.read(store.ledger_path(name))) as ledger:
+        with store.read_ledger(name) as ledger:
             sources.append(
                 _Source(
                     name=name,
@@ -71,7 +69,7 @@ def run(path: Path, *, projects: Sequence[str], format: str) -> None:  # noqa: A
             )
     if projects and not any(source.projects for source in sources):
         raise UsageError(
-            f"no harvest into {path} has seen {', '.join(projects)}: check the id or the full path"
+            f"no harvest into {store} has seen {', '.join(projects)}: check the id or the full path"
         )
     if format == "json":
         print(json.dumps([_as_dict(source) for source in sources], indent=2))
@@ -81,7 +79,7 @@ def run(path: Path, *, projects: Sequence[str], format: str) -> None:  # noqa: A
         for source in sources:
             writer.writerows(_row(source.name, each) for each in source.projects)
     elif not sources:
-        print(f"{path}: nothing was harvested yet")
+        print(f"{store}: nothing was harvested yet")
     else:
         for number, source in enumerate(sources):
             if number:

@@ -32,7 +32,7 @@ from logminer.harvest.rules import may_grow, names_images
 from logminer.model import Depth
 from logminer.reference import Upstreams
 from logminer.running import Phase, Run, Silence, gather, new_run_id, remembered
-from logminer.store import Ledger, Listing, publish, source_of
+from logminer.store import Listing, publish, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from logminer.gitlab import Settings
     from logminer.model import Harvested, Job, Project
     from logminer.running import Progress
-    from logminer.store import Store
+    from logminer.store import Ledger, Store
 
 _LOG = logging.getLogger(__name__)
 
@@ -89,8 +89,7 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
     began = dt.datetime.now(dt.UTC)
     with contextlib.ExitStack() as opened:
         if ledger is None:
-            path = store.ledger_path(source_of(settings.instance))
-            ledger = opened.enter_context(Ledger.open(path))
+            ledger = opened.enter_context(store.open_ledger(source_of(settings.instance)))
         run = _Run(
             ledger, settings, options or Options(), progress or Silence(), budget or Budget()
         )

@@ -156,6 +156,7 @@ class _Pipeline:
         self.config = config
         self.facts = facts
         self._layers: dict[int, _Layer] = {}
+        self._variables: dict[int, Value | None] = {}
         self._rules: dict[int, list[_Layer]] = {}
         root = config.root
         node = config.dereferenced(root.get("default"))
@@ -178,12 +179,15 @@ class _Pipeline:
         return self._layers[id(mapping)]
 
     def _variable(self, node: Node) -> Value | None:
-        value = self.config.dereferenced(node)
-        raw = False
-        if isinstance(value, Map):
-            raw = value.text("expand") in _FALSE
-            value = self.config.dereferenced(value.get("value"))
-        return _value(value, raw=raw)
+        """Return the value of one variable; jobs that share its node share the answer."""
+        if id(node) not in self._variables:
+            value = self.config.dereferenced(node)
+            raw = False
+            if isinstance(value, Map):
+                raw = value.text("expand") in _FALSE
+                value = self.config.dereferenced(value.get("value"))
+            self._variables[id(node)] = _value(value, raw=raw)
+        return self._variables[id(node)]
 
     def rules(self, node: Node | None) -> list[_Layer]:
         """Return the variables of each rule that can start something; one empty set without."""

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 MAX_INCLUDES: Final = 150
 """Files of one configuration: GitLab's default."""
 
-MAX_COPIED: Final = 1_000_000
+MAX_COPIED: Final = 300_000
 """Entries copied while jobs are put together: what asks for more wants to exhaust us."""
+
+MAX_ITEMS: Final = 1_000
+"""Of a list of services, rules or values, with the lists that it is made of."""
 
 MAX_EXTENDS: Final = 11
 """Levels of `extends`: GitLab's limit."""
@@ -92,7 +95,8 @@ class Config:
 
     def _merge(self, under: Map, over: Map) -> Map | None:
         """Merge as long as there is something left to spend."""
-        self._left -= _weight(under, over)
+        if self._left > 0:
+            self._left -= _weight(under, over)
         return deep_merge(under, over) if self._left > 0 else None
 
     def dereferenced(self, node: Node | None, depth: int = 0) -> Node | None:
@@ -109,15 +113,17 @@ class Config:
             target = target.get(each.text)
         return self.dereferenced(target, depth + 1)
 
-    def listed(self, node: Node | None, depth: int = 0) -> Iterator[Node]:
-        """Yield the items of a list, those of lists that a `!reference` put into it among them."""
-        found = self.dereferenced(node)
-        if not isinstance(found, Seq):
+    def listed(self, node: Node | None) -> Iterator[Node]:
+        """Yield the items of a list, those of lists within it among them: no more than a bound."""
+        waiting = [self.dereferenced(node)]
+        if not isinstance(waiting[0], Seq):
             return
-        for each in found.items:
-            item = self.dereferenced(each)
-            if isinstance(item, Seq) and depth < MAX_REFERENCES:
-                yield from self.listed(item, depth + 1)
+        for _ in range(MAX_ITEMS):
+            if not waiting:
+                return
+            item = self.dereferenced(waiting.pop())
+            if isinstance(item, Seq):
+                waiting.extend(reversed(item.items[:MAX_ITEMS]))
             elif item is not None:
                 yield item
 

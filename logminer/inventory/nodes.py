@@ -39,7 +39,7 @@ MAX_PARSED_BYTES: Final = 16 * 2**20
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _START: Final = re.compile(rb"^(?:---(?=[ \t\r\n])|---\Z)", re.MULTILINE)
-_DIRECTIVE: Final = re.compile(rb"\s*%[A-Z]")
+_DIRECTIVES: Final = re.compile(rb"(?:[ \t]*+(?:[%#][^\n]*+)?\n)++")
 _MERGE: Final = "<<"
 
 
@@ -189,7 +189,7 @@ def _spans(data: bytes) -> Iterator[tuple[int, int, int]]:
     start = counted = 0
     line = 1
     for match in _START.finditer(data):
-        if match.start() > start and not _DIRECTIVE.match(data, start, match.start()):
+        if match.start() > start and not _DIRECTIVES.fullmatch(data, start, match.start()):
             line += data.count(b"\n", counted, start)
             counted = start
             yield start, match.start(), line

@@ -142,9 +142,8 @@ class _Check:
         tag = image.tag or "latest"
         if image.digest or not any(_pattern(each).fullmatch(tag) for each in self.words):
             return None
-        return (
-            f"the tag {tag} is forbidden{'' if image.tag else ', and none means it'}: name another"
-        )
+        written = "" if image.tag else ", and no tag means it"
+        return f"the tag {tag} is forbidden{written}: name another"
 
     def digest(self, image: ImageColumns) -> str | None:
         """Return a breach if no digest is written."""

@@ -43,7 +43,11 @@ MAX_TREE_BYTES: Final = 64 * 2**20
 _DOCKERFILE: Final = re.compile(
     r"(?i)(?:.*/)?(?:(?:dockerfile|containerfile)(?:[._-][^/]*)?|[^/]+\.(?:dockerfile|containerfile))"
 )
-_NO_DOCKERFILE: Final = (".dockerignore", ".md", ".py", ".go", ".sh", ".json", ".yml", ".yaml")
+_NO_DOCKERFILE: Final = (
+    *(".dockerignore", ".go", ".js", ".json", ".lua", ".md", ".py", ".rb", ".sh", ".ts", ".vim"),
+    *(".yaml", ".yml"),
+)
+"""Ends of names that tools give to something about Dockerfiles."""
 _YAML: Final = re.compile(r"(?i).*\.(?:ya?ml|json)")
 _TEMPLATED: Final = re.compile(r"(?i).*\.ya?ml(?:\.(?:j2|jinja2?|tmpl|tpl|gotmpl|erb))|.*\.tpl")
 _COMPOSE: Final = re.compile(r"(?i)(?:.*/)?(?:docker-)?compose[^/]*\.ya?ml")

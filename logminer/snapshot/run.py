@@ -26,7 +26,7 @@ from logminer.reference import Upstreams
 from logminer.running import Phase, Run, Silence, gather, new_run_id, remembered
 from logminer.snapshot.progress import SnapshotTally
 from logminer.snapshot.reading import Reader
-from logminer.store import SnapshotLedger, publish_snapshots, source_of
+from logminer.store import Snapshots, publish_snapshots, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from logminer.model import Project
     from logminer.running import Progress
     from logminer.snapshot.reading import Read
-    from logminer.store import Store, Taken
+    from logminer.store import Ledger, Store, Taken
 
 MAX_ARCHIVE: Final = 100 * 2**20
 """Bytes of an archive, as it travels, that is not too much to ask for."""
@@ -69,7 +69,7 @@ def take_inventory(  # noqa: PLR0913 -- what a run works on and with, each named
     *,
     options: SnapshotOptions | None = None,
     progress: Progress[SnapshotTally] | None = None,
-    ledger: SnapshotLedger | None = None,
+    ledger: Ledger | None = None,
     budget: Budget | None = None,
     run_id: str | None = None,
 ) -> SnapshotTally:
@@ -81,10 +81,9 @@ def take_inventory(  # noqa: PLR0913 -- what a run works on and with, each named
     began = dt.datetime.now(dt.UTC)
     with contextlib.ExitStack() as opened:
         if ledger is None:
-            path = store.ledger_path(source_of(settings.instance))
-            ledger = opened.enter_context(SnapshotLedger.open(path))
+            ledger = opened.enter_context(store.open_ledger(source_of(settings.instance)))
         run = _Run(
-            ledger,
+            Snapshots(ledger),
             settings,
             options or SnapshotOptions(),
             progress or Silence(),
@@ -104,7 +103,7 @@ class _Run(Run[SnapshotTally, RepositoryClient]):
 
     def __init__(
         self,
-        ledger: SnapshotLedger,
+        snapshots: Snapshots,
         settings: Settings,
         options: SnapshotOptions,
         progress: Progress[SnapshotTally],
@@ -117,11 +116,12 @@ class _Run(Run[SnapshotTally, RepositoryClient]):
             budget=budget,
         )
         super().__init__(client, SnapshotTally(), progress=progress, budget=budget)
-        self._ledger = ledger
+        self._known = snapshots
         self._options = options
-        ledger.aside.mkdir(parents=True, exist_ok=True)
+        scratch = snapshots.ledger.aside
+        scratch.mkdir(parents=True, exist_ok=True)
         self._reader = Reader(
-            client, settings, scratch=ledger.aside, max_archive=options.max_archive
+            client, settings, scratch=scratch, max_archive=options.max_archive
         )
         self._taken: dict[int, Taken] = {}
         self._clock_ahead = dt.timedelta()
@@ -133,7 +133,7 @@ class _Run(Run[SnapshotTally, RepositoryClient]):
     async def work(self, projects: Sequence[Project]) -> None:
         """Look at every project until all is done, a signal comes or the budget is spent."""
         self.tally.projects = len(projects)
-        self._taken = self._ledger.taken()
+        self._taken = self._known.taken()
         self._progress.begin(Phase.INVENTORY, self.tally)
         try:
             await self._until_done(self._look_at_all(projects))
@@ -144,7 +144,7 @@ class _Run(Run[SnapshotTally, RepositoryClient]):
     def publish(self, store: Store) -> None:
         """Publish what is recorded; after a signal, as much as there is time for."""
         self._progress.begin(Phase.PUBLISH, self.tally)
-        published = publish_snapshots(store, self._ledger, proceed=self._proceed)
+        published = publish_snapshots(store, self._known, proceed=self._proceed)
         self.tally.days, self.tally.days_left = published.days, published.left
 
     async def _look_at_all(self, projects: Sequence[Project]) -> None:
@@ -261,7 +261,7 @@ class _Run(Run[SnapshotTally, RepositoryClient]):
     ) -> None:
         """Record snapshots and looks; the same twice is the same as once."""
         if snapshots or looks:
-            self._ledger.keep(snapshots, looks, self._options.upstreams)
+            self._known.keep(snapshots, looks, self._options.upstreams)
 
 
 def _is_empty(project: Project) -> bool:

@@ -3,9 +3,14 @@
     snapshots   what projects declare: known, pending and published
     publishing  a ledger's outcomes become rows of Parquet files
     dataset     a store: its layout, its files, its tables as DataFrames
+    shelf       where the files lie: what a directory and a bucket have in common
+    directory   files below a directory
+    bucket      objects below a prefix, on S3, Google Cloud or Azure
+    carried     the ledger of a bucket, fetched and carried back
+    lease       one writer for each source of a bucket
     ledger      which jobs are known, queued, done, and not yet published
     tables      the ledger's file: SQLite tables, and how an older file becomes today's
-    lock        one writer for each source
+    lock        one writer for each source of a directory
     durable     files replaced so that no reader and no power cut sees half of one
     codec       jobs and outcomes as JSON, for the ledger
     schema      the data dictionary: every column and its meaning
@@ -31,7 +36,8 @@ if TYPE_CHECKING:
     from logminer.store.ledger import WatchedJob as WatchedJob
     from logminer.store.publishing import PublishSummary as PublishSummary
     from logminer.store.publishing import publish as publish
-    from logminer.store.snapshots import SnapshotLedger as SnapshotLedger
+    from logminer.store.shelf import shelf_of as shelf_of
+    from logminer.store.snapshots import Snapshots as Snapshots
     from logminer.store.snapshots import Taken as Taken
     from logminer.store.snapshots import publish_snapshots as publish_snapshots
 
@@ -43,13 +49,14 @@ _HOME = {
     "ProjectCounts": "ledger",
     "PublishSummary": "publishing",
     "Run": "ledger",
-    "SnapshotLedger": "snapshots",
+    "Snapshots": "snapshots",
     "Store": "dataset",
     "Taken": "snapshots",
     "WatchedJob": "ledger",
     "open_store": "dataset",
     "publish": "publishing",
     "publish_snapshots": "snapshots",
+    "shelf_of": "shelf",
     "source_of": "dataset",
 }
 __all__ = sorted(_HOME)  # noqa: PLE0605 -- a list, computed: the names stand once

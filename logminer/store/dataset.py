@@ -4,12 +4,12 @@
     STORE/jobs/date=2026-09-14/<source>.parquet
     STORE/declared/date=2026-09-14/<source>.parquet   snapshots that were taken on that day
     STORE/state/store.json                            says that this is a store
-    STORE/state/<source>.sqlite, .lock                the ledger and its lock
-    STORE/state/tmp/<source>/                         files in the making
+    STORE/state/                                      the ledger and its lock
 
-`pd.read_parquet(store / "images")` is always right. What this module adds for Python: it opens only
-the files of the days in question, reads only the columns asked for, cuts exactly at a moment within
-a day, and gives the same types whatever the rows are, also when there are none.
+STORE is a directory or a URL (see `shelf`). `pd.read_parquet(store / "images")` is always right.
+What this module adds for Python: it opens only the files of the days in question, reads only the
+columns asked for, cuts exactly at a moment within a day, and gives the same types whatever the rows
+are, also when there are none.
 """
 
 from __future__ import annotations
@@ -19,68 +19,98 @@ import json
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from pyarrow import fs
 
 from logminer.errors import NotAStoreError, StoreError, UsageError
 from logminer.period import parse_moment
-from logminer.store.durable import flush, replacing
+from logminer.store.directory import Directory
 from logminer.store.schema import (
-    ALL_TABLES,
     PARTITION,
     SCHEMA_VERSION,
     Table,
     schema,
 )
+from logminer.store.shelf import Shelf, shelf_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import pandas as pd
+
+    from logminer.store.ledger import Ledger, LedgerView
 
 Moment: TypeAlias = dt.datetime | dt.date | str
 """A point in time: a datetime (naive means UTC), a date (its first moment in UTC) or text."""
 
 _FORMAT: Final = "logminer store"
-_MARKER: Final = Path("state", "store.json")
-_LEDGER: Final = ".sqlite"
-_LAYOUT: Final = {*ALL_TABLES, "state"}
-
-_NOT_OURS: Final = {"lost+found"}
-"""What a fresh volume may hold: the root of an ext4 file system has it."""
+_MARKER: Final = "state/store.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A directory of harvested facts; `open_store` and `Store.create` give one."""
+    """A directory or a bucket of harvested facts; `open_store` and `Store.create` give one."""
 
-    path: Path
+    shelf: Shelf
+
+    def __str__(self) -> str:
+        """Return the path or the URL."""
+        return str(self.shelf)
 
     @classmethod
-    def create(cls, path: Path | str) -> Store:
-        """Make a store at `path`, or open the one that is there.
+    def create(cls, location: Path | str) -> Store:
+        """Make a store at a path or a URL, or open the one that is there.
 
-        Raises NotAStoreError for a directory that holds anything else, StoreError where it cannot
-        be written.
+        Raises NotAStoreError for a place that holds anything else, StoreError where it cannot be
+        written.
         """
-        store = cls(Path(path))
-        with writable(store.path):
-            if not (store.path / _MARKER).exists():
-                store._lay_out()
-        return open_store(store.path)
+        shelf = shelf_of(location)
+        if shelf.read(_MARKER) is None:
+            marker = {"format": _FORMAT, "schema_version": SCHEMA_VERSION}
+            shelf.lay_out(_MARKER, json.dumps(marker).encode() + b"\n")
+        return _opened(shelf)
+
+    @property
+    def path(self) -> Path:
+        """The directory; raises UsageError for a store that has none."""
+        return self._directory.path
+
+    @property
+    def _directory(self) -> Directory:
+        if not isinstance(self.shelf, Directory):
+            raise UsageError(f"{self} is no directory: this is to be had of a local store only")
+        return self.shelf
 
     def ledger_path(self, source: str) -> Path:
-        """Return where the ledger of a source lies, whether or not there is one yet."""
-        return self.path / "state" / f"{source}{_LEDGER}"
+        """Return where the ledger of a source lies in a directory, whether or not there is one."""
+        return self._directory.ledger_path(source)
+
+    def has_ledger(self, source: str) -> bool:
+        """Whether a source has a ledger here."""
+        return self.shelf.has_ledger(source)
+
+    def open_ledger(self, source: str) -> Ledger:
+        """Open the ledger of a source for writing; create it if there is none.
+
+        Raises BusyError, which names the holder, where another writer has it, and StoreError for
+        one that is damaged, foreign or from a newer logminer.
+        """
+        return self.shelf.open_ledger(source)
+
+    def read_ledger(self, source: str) -> LedgerView:
+        """Open the ledger of a source to look at it, also while a harvest is writing.
+
+        Raises StoreError if there is none or it cannot be read.
+        """
+        return self.shelf.read_ledger(source)
 
     def sources(self) -> list[str]:
         """Return the names of the sources that have a ledger here, sorted."""
-        return sorted(path.stem for path in (self.path / "state").glob(f"*{_LEDGER}"))
+        return self.shelf.sources()
 
     def schema(self, table: Table) -> pa.Schema:
         """Return what readers of a table see: every column, the partition last."""
@@ -91,9 +121,20 @@ class Store:
     ) -> list[str]:
         """Return the Parquet files of the days from `since` up to, not including, `until`.
 
-        Sorted by day, then by source; None leaves that side open.
+        Paths or URLs, sorted by day, then by source; None leaves that side open.
         """
-        return [str(path) for _, path in self._days(table, since, until)]
+        return [self.shelf.location(name) for _, name in self._days(table, since, until)]
+
+    def dataset(
+        self, table: Table, since: dt.date | None = None, until: dt.date | None = None
+    ) -> ds.Dataset:
+        """Return these files as an Arrow dataset: columns and days are read when they are asked."""
+        return self._scan(table, self._days(table, since, until))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether `files` are paths that any program can open."""
+        return isinstance(self.shelf, Directory)
 
     def images(
         self,
@@ -141,14 +182,45 @@ class Store:
 
     def _days(
         self, table: Table, since: dt.date | None, until: dt.date | None
-    ) -> list[tuple[dt.date, Path]]:
-        """Return every file of the asked days, with its day."""
+    ) -> list[tuple[dt.date, str]]:
+        """Return the name of every file of the asked days, with its day."""
         found = []
-        for directory in (self.path / table).glob(f"{PARTITION}=*"):
-            day = _day(directory)
-            if (since is None or since <= day) and (until is None or day < until):
-                found += [(day, path) for path in directory.glob("*.parquet")]
+        for name in self.shelf.names(table):
+            directory, _, file = name.removeprefix(f"{table}/").partition("/")
+            if directory.startswith(f"{PARTITION}="):
+                day = self._day(table, directory)
+                asked = (since is None or since <= day) and (until is None or day < until)
+                if asked and file.endswith(".parquet"):
+                    found.append((day, name))
         return sorted(found)
+
+    def _day(self, table: Table, directory: str) -> dt.date:
+        """Return the day that a partition's name says."""
+        try:
+            return dt.date.fromisoformat(directory.removeprefix(f"{PARTITION}="))
+        except ValueError as error:
+            raise StoreError(
+                f"{self.shelf.location(f'{table}/{directory}')} is no day of a logminer store:"
+                " move it away"
+            ) from error
+
+    def _scan(self, table: Table, days: list[tuple[dt.date, str]]) -> ds.Dataset:
+        """Return some days' files as one dataset.
+
+        Each file is given its day by us, not by its path: a directory above the store may be named
+        like a partition, too.
+        """
+        parquet = ds.ParquetFileFormat()
+        files = self.shelf.filesystem()
+        fragments = [
+            parquet.make_fragment(
+                self.shelf.location(name),
+                filesystem=files,
+                partition_expression=ds.field(PARTITION) == pa.scalar(day),
+            )
+            for day, name in days
+        ]
+        return ds.FileSystemDataset(fragments, schema(table), parquet, files)
 
     def _frame(
         self,
@@ -167,54 +239,36 @@ class Store:
         now = dt.datetime.now(dt.UTC)
         begin, end = _moment(since, now), _moment(until, now)
         days = self._days(table, begin and begin.date(), end and _day_after(end))
-        with readable(self.path / table):
-            return _pandas(_scan(table, days).to_table(columns=names, filter=_between(begin, end)))
-
-    def _lay_out(self) -> None:
-        """Make the directories and, last of all, the marker: without it there is no store."""
-        if self.path.exists() and not self.path.is_dir():
-            raise NotAStoreError(f"{self.path} is no directory: name a new or an empty one")
-        aside = self.path / "state" / "tmp" / _MARKER.name
-        self.path.mkdir(parents=True, exist_ok=True)
-        # What a creation that was killed leaves behind is no reason to refuse.
-        for entry in self.path.iterdir():
-            inside = set(entry.rglob("*")) - {aside.parent, aside}
-            if entry.name not in _NOT_OURS and (entry.name not in _LAYOUT or inside):
-                raise NotAStoreError(
-                    f"{self.path} is no logminer store and not empty ({entry.name} lies in it): "
-                    "name a new or an empty directory"
-                )
-        for name in sorted(_LAYOUT):
-            (self.path / name).mkdir(exist_ok=True)
-        flush(self.path)
-        marker = {"format": _FORMAT, "schema_version": SCHEMA_VERSION}
-        with replacing(self.path / _MARKER, aside=aside) as file:
-            file.write_text(json.dumps(marker) + "\n", encoding="utf-8")
+        with readable(self.shelf.location(table)):
+            rows = self._scan(table, days).to_table(columns=names, filter=_between(begin, end))
+            return _pandas(rows)
 
 
-def open_store(path: Path | str) -> Store:
-    """Return the store at `path`.
+def open_store(location: Path | str) -> Store:
+    """Return the store at a path or a URL.
 
     Raises NotAStoreError if there is none, StoreError if it is from a newer logminer.
     """
-    store = Store(Path(path))
+    return _opened(shelf_of(location))
+
+
+def _opened(shelf: Shelf) -> Store:
+    """Return the store that lies there."""
     try:
-        marker = json.loads((store.path / _MARKER).read_bytes())
+        marker = json.loads(shelf.read(_MARKER) or b"")
         version = marker["schema_version"] if marker["format"] == _FORMAT else None
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         version = None
-    except OSError as error:
-        raise StoreError(f"cannot read {store.path}: {error.strerror}") from error
     if not isinstance(version, int):
         raise NotAStoreError(
-            f"{store.path} is no logminer store: `logminer harvest --store {store.path}` makes one"
+            f"{shelf} is no logminer store: `logminer harvest --store {shelf}` makes one"
         )
     if version > SCHEMA_VERSION:
         raise StoreError(
-            f"{store.path} was written by a newer logminer (schema version {version}, this one "
+            f"{shelf} was written by a newer logminer (schema version {version}, this one "
             f"knows {SCHEMA_VERSION}): upgrade logminer"
         )
-    return store
+    return Store(shelf)
 
 
 def source_of(instance: str) -> str:
@@ -227,23 +281,6 @@ def source_of(instance: str) -> str:
     if not source:
         raise UsageError(f"{instance!r} names no GitLab instance: give its host, and port if any")
     return source
-
-
-def _scan(table: Table, days: list[tuple[dt.date, Path]]) -> ds.Dataset:
-    """Return some days' files as one dataset.
-
-    Each file is given its day by us, not by its path: a directory above the store may be named
-    like a partition, too.
-    """
-    parquet = ds.ParquetFileFormat()
-    local = fs.LocalFileSystem()
-    fragments = [
-        parquet.make_fragment(
-            str(path), filesystem=local, partition_expression=ds.field(PARTITION) == pa.scalar(day)
-        )
-        for day, path in days
-    ]
-    return ds.FileSystemDataset(fragments, schema(table), parquet, local)
 
 
 def _between(begin: dt.datetime | None, end: dt.datetime | None) -> ds.Expression | None:
@@ -292,36 +329,16 @@ def _day_after(end: dt.datetime) -> dt.date:
     return end.date() if end.time() == dt.time.min else end.date() + dt.timedelta(days=1)
 
 
-def _day(directory: Path) -> dt.date:
-    """Return the day that a partition's name says."""
-    try:
-        return dt.date.fromisoformat(directory.name.removeprefix(f"{PARTITION}="))
-    except ValueError as error:
-        raise StoreError(f"{directory} is no day of a logminer store: move it away") from error
-
-
-def data_file(store: Path, table: Table, day: dt.date, source: str) -> Path:
-    """Return where one day of one source lies."""
-    return store / table / f"{PARTITION}={day}" / f"{source}.parquet"
+def data_file(table: Table, day: dt.date, source: str) -> str:
+    """Return the name of the file of one day of one source."""
+    return f"{table}/{PARTITION}={day}/{source}.parquet"
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def readable(path: str) -> Iterator[None]:
     """Turn what Arrow says of a file that it cannot read into one line."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise StoreError(f"cannot read {path} ({reason}): restore it from a copy") from error
-
-
-@contextmanager
-def writable(path: Path) -> Iterator[None]:
-    """Turn what the system says of a path that it cannot write into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {path} ({error.strerror or error}): look at its permissions and the "
-            "free space, then harvest again; nothing is lost"
-        ) from error

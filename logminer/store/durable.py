@@ -9,6 +9,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from logminer.errors import StoreError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -24,9 +26,10 @@ def replacing(path: Path, *, aside: Path) -> Iterator[Path]:
     try:
         yield aside
         flush(aside)
-        if not path.parent.exists():
-            path.parent.mkdir(exist_ok=True)  # another source may have been faster
-            flush(path.parent.parent)
+        missing = [each for each in path.parents if not each.exists()]
+        path.parent.mkdir(parents=True, exist_ok=True)  # another source may have been faster
+        for each in missing:
+            flush(each.parent)
         os.replace(aside, path)  # noqa: PTH105 -- the system call by its name, as os.fsync below
     except BaseException:
         aside.unlink(missing_ok=True)
@@ -48,3 +51,15 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Turn what the system says of a path that it cannot write into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path} ({error.strerror or error}): look at its permissions and the "
+            "free space, then harvest again; nothing is lost"
+        ) from error

@@ -31,7 +31,7 @@ import shutil
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
 from logminer.errors import StoreError
 from logminer.model import Project
@@ -49,6 +49,7 @@ from logminer.store.tables import adopt, atomic, connect, look, one_line
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
 
@@ -350,6 +351,10 @@ class LedgerView:
             for project_id, path, *listing, opened, queued, done, gone, pending in rows
         ]
 
+    def ask(self, sql: str, parameters: tuple[object, ...] = ()) -> list[_Values]:
+        """Return the rows of a question of this room's about tables of its own: see `snapshots`."""
+        return self._rows(sql, parameters)
+
     def _count(self, sql: str) -> int:
         ((number,),) = self._rows(sql)
         return int(number)
@@ -359,10 +364,18 @@ class LedgerView:
             return self._connection.execute(sql, parameters).fetchall()
 
 
+class Held(Protocol):
+    """A lock that is held."""
+
+    def release(self) -> None:
+        """Let the next writer in; a second call does nothing."""
+        ...
+
+
 class Ledger(LedgerView):
     """The ledger of one source, held by its one writer."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: Lock) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: Held) -> None:
         """Wrap an open connection and the lock that goes with it; `open` makes one."""
         super().__init__(path, connection)
         self._lock = lock
@@ -413,6 +426,15 @@ class Ledger(LedgerView):
         """Close the file and give back the lock; a second call does nothing."""
         super().close()
         self._lock.release()
+
+    def confirm(self) -> None:
+        """Raise BusyError unless the lock is still held; the kernel takes none away."""
+
+    def conflicted(self) -> None:
+        """Raise BusyError if that somebody else has written means that the lock is lost."""
+
+    def checkpoint(self) -> None:
+        """Bring what is recorded to where the next run finds it; every transaction does."""
 
     @property
     def aside(self) -> Path:
@@ -569,6 +591,10 @@ class Ledger(LedgerView):
                 "UPDATE run SET ended = ?, exit_code = ?, tally = ? WHERE id = ?",
                 (encode_time(ended), exit_code, json.dumps(tally), run_id),
             )
+
+    def change(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Begin a transaction on tables of this room's own, which is made wholly or not at all."""
+        return self._transaction()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -19,9 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from logminer.errors import StoreError
-from logminer.store.dataset import data_file, readable, writable
-from logminer.store.durable import remove, replacing
+from logminer.errors import ChangedError, StoreError
+from logminer.store.dataset import data_file, readable
 from logminer.store.schema import (
     TABLES,
     Row,
@@ -39,12 +38,16 @@ if TYPE_CHECKING:
     from logminer.model import Harvested
     from logminer.store.dataset import Store
     from logminer.store.ledger import Ledger
+    from logminer.store.shelf import Found
 
 _SLICE: Final = 2_000
 """Jobs read from the ledger at a time: bounds the Python objects alive at once."""
 
 _ROW_GROUP: Final = 122_880
 """Rows: what DuckDB gives to one thread, and more than an ordinary day has."""
+
+_TRIES: Final = 5
+"""Times a file is read and written again because somebody else has replaced it in between."""
 
 _ROWS: Final[dict[Table, Callable[[Harvested], list[Row]]]] = {
     "images": image_rows,
@@ -88,19 +91,15 @@ def publish(
     """
     days = jobs = images = 0
     pending = ledger.pending_days()
+    if pending:
+        ledger.checkpoint()
     for day in pending:
         if not proceed(days, len(pending)):
             break
         recorded, rows = _collect(ledger, day)
         job_ids = recorded + ledger.withdrawn(day)
         for table in _ROWS:
-            replace_rows(
-                data_file(store.path, table, day, ledger.source),
-                table,
-                job_ids,
-                rows[table],
-                aside=ledger.aside / f"{table}-{day}.parquet",
-            )
+            replace_rows(store, ledger, table, day, job_ids, rows[table])
         ledger.published(day, job_ids)
         days, jobs, images = days + 1, jobs + len(recorded), images + rows["images"].num_rows
     return PublishSummary(days=days, jobs=jobs, images=images, left=len(pending) - days)
@@ -124,35 +123,57 @@ def columns(rows: list[Row], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(records.flatten(), schema=schema)
 
 
-def replace_rows(
-    path: Path, table: Table, owners: list[int], rows: pa.Table, *, aside: Path
+def replace_rows(  # noqa: PLR0913, PLR0917 -- one file, and what becomes of it
+    store: Store, ledger: Ledger, table: Table, day: dt.date, owners: list[int], rows: pa.Table
 ) -> None:
     """Replace one day's file by one in which these owners have these rows and no others."""
-    if path.exists():
-        old = _read(path, table)
-        kept = old.filter(pc.invert(pc.is_in(old[_OWNERS[table]], pa.array(owners, pa.int64()))))
-        # Outcomes come in the order of the key: only between old rows have they to be put.
-        rows = pa.concat_tables([kept, rows]).sort_by(_KEYS[table])
-    with writable(path):
-        if rows.num_rows:
-            with replacing(path, aside=aside) as name:
-                _write(rows, name)
+    name, shelf = data_file(table, day, ledger.source), store.shelf
+    for attempt in range(_TRIES):
+        seen = shelf.find(name)
+        content = _merged(seen, shelf.location(name), table, owners, rows)
+        if not content.num_rows and seen is None:
+            return
+        if not content.num_rows and shelf.can_remove:
+            shelf.remove(name)
+            return
+        aside = ledger.aside / f"{table}-{day}.parquet"
+        try:
+            with shelf.replacing(name, seen=seen, aside=aside, confirm=ledger.confirm) as file:
+                _write(content, file)
+        except ChangedError:
+            # By a predecessor that was not dead after all, and is now: see `carried`.
+            ledger.conflicted()
+            if attempt == _TRIES - 1:
+                raise
         else:
-            remove(path)
+            return
 
 
-def _read(path: Path, table: Table) -> pa.Table:
+def _merged(
+    seen: Found | None, path: str, table: Table, owners: list[int], rows: pa.Table
+) -> pa.Table:
+    """Return the rows of a file in which these owners have these rows and no others."""
+    if seen is None:
+        return rows
+    old = _read(seen, path, table)
+    kept = old.filter(pc.invert(pc.is_in(old[_OWNERS[table]], pa.array(owners, pa.int64()))))
+    # Outcomes come in the order of the key: only between old rows have they to be put.
+    return pa.concat_tables([kept, rows]).sort_by(_KEYS[table])
+
+
+def _read(seen: Found, path: str, table: Table) -> pa.Table:
     """Return the rows of one file."""
     expected = file_schema(table)
     # One file by itself: read as part of a dataset it would gain the partition's column.
-    with readable(path), pq.ParquetFile(path) as file:
+    with readable(path), pq.ParquetFile(seen.content) as file:
         version = (file.schema_arrow.metadata or {}).get(b"schema_version")
         if version != expected.metadata[b"schema_version"]:
             raise StoreError(
                 f"{path} was not written by this version of logminer: upgrade logminer, or move "
                 "the file away"
             )
-        return file.read().cast(expected)
+        # One thread: several gain little on a day, and each of them keeps memory for itself.
+        return file.read(use_threads=False).cast(expected)
 
 
 def _write(rows: pa.Table, path: Path) -> None:

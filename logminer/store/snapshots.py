@@ -13,24 +13,22 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import pyarrow as pa
 
 from logminer.reference import image_columns
-from logminer.store.dataset import data_file
-from logminer.store.ledger import Ledger
 from logminer.store.publishing import PublishSummary, columns, replace_rows
 from logminer.store.schema import EMPTY, Row, file_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from logminer.model import Declaration, Project, Snapshot
     from logminer.reference import Upstreams
     from logminer.store.dataset import Store
+    from logminer.store.ledger import Ledger
 
 _TABLES: Final = (
     """
@@ -67,24 +65,19 @@ class Taken:
     """When it was last found to hold, by the server's clock."""
 
 
-class SnapshotLedger(Ledger):
-    """A ledger that knows snapshots, too."""
+class Snapshots:
+    """What the ledger of a source knows of snapshots."""
 
-    @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open the ledger as `Ledger.open` does."""
-        ledger = super().open(path)
-        ledger._add_tables()  # noqa: SLF001 -- its own
-        return ledger
-
-    def _add_tables(self) -> None:
-        with self._transaction() as connection:
+    def __init__(self, ledger: Ledger) -> None:
+        """Keep them in this ledger, which stays the caller's."""
+        self.ledger = ledger
+        with ledger.change() as connection:
             for statement in _TABLES:
                 connection.execute(statement)
 
     def taken(self) -> dict[int, Taken]:
         """Return the last snapshot of every project that has one, by the project's id."""
-        rows = self._rows(
+        rows = self.ledger.ask(
             'SELECT project_id, "commit", tool_version, looked_at FROM snapshot ORDER BY project_id'
         )
         return {
@@ -114,7 +107,7 @@ class SnapshotLedger(Ledger):
             )
             for each in snapshots
         ]
-        with self._transaction() as connection:
+        with self.ledger.change() as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO pending_snapshot (day, project_id, rows) VALUES (?, ?, ?)",
                 taken,
@@ -144,25 +137,25 @@ class SnapshotLedger(Ledger):
                 ),
             )
 
-    def snapshot_days(self) -> list[dt.date]:
+    def days(self) -> list[dt.date]:
         """Return the days that have snapshots to publish, oldest first."""
-        rows = self._rows("SELECT DISTINCT day FROM pending_snapshot ORDER BY day")
+        rows = self.ledger.ask("SELECT DISTINCT day FROM pending_snapshot ORDER BY day")
         return [dt.date.fromisoformat(day) for (day,) in rows]
 
-    def pending_snapshots(
+    def pending(
         self, day: dt.date, limit: int, *, after: int | None = None
     ) -> dict[int, list[Row]]:
         """Return the rows of at most `limit` projects with ids above `after`, by the id."""
-        rows = self._rows(
+        rows = self.ledger.ask(
             "SELECT project_id, rows FROM pending_snapshot WHERE day = ? AND project_id > ?"
             " ORDER BY project_id LIMIT ?",
             (day.isoformat(), -1 if after is None else after, limit),
         )
         return {project_id: json.loads(text) for project_id, text in rows}
 
-    def snapshots_published(self, day: dt.date, project_ids: Iterable[int]) -> None:
+    def published(self, day: dt.date, project_ids: Iterable[int]) -> None:
         """Forget the snapshots of a day that now stand in its Parquet file."""
-        with self._transaction() as connection:
+        with self.ledger.change() as connection:
             connection.executemany(
                 "DELETE FROM pending_snapshot WHERE day = ? AND project_id = ?",
                 ((day.isoformat(), project_id) for project_id in project_ids),
@@ -171,34 +164,28 @@ class SnapshotLedger(Ledger):
 
 def publish_snapshots(
     store: Store,
-    ledger: SnapshotLedger,
+    snapshots: Snapshots,
     *,
     proceed: Callable[[int, int], bool] = lambda _done, _of: True,
 ) -> PublishSummary:
     """Bring every pending snapshot of a ledger into the Parquet files, as `publish` does."""
-    schema = file_schema("declared")
-    pending = ledger.snapshot_days()
+    schema, ledger = file_schema("declared"), snapshots.ledger
+    pending = snapshots.days()
     if pending:
-        (store.path / "declared").mkdir(exist_ok=True)  # a store of before has none
+        ledger.checkpoint()
     days = 0
     for day in pending:
         if not proceed(days, len(pending)):
             break
         project_ids: list[int] = []
         parts = [schema.empty_table()]
-        while batch := ledger.pending_snapshots(
+        while batch := snapshots.pending(
             day, _SLICE, after=project_ids[-1] if project_ids else None
         ):
             project_ids += batch
             parts.append(columns([row for rows in batch.values() for row in rows], schema))
-        replace_rows(
-            data_file(store.path, "declared", day, ledger.source),
-            "declared",
-            project_ids,
-            pa.concat_tables(parts),
-            aside=ledger.aside / f"declared-{day}.parquet",
-        )
-        ledger.snapshots_published(day, project_ids)
+        replace_rows(store, ledger, "declared", day, project_ids, pa.concat_tables(parts))
+        snapshots.published(day, project_ids)
         days += 1
     return PublishSummary(days=days, jobs=0, images=0, left=len(pending) - days)
 

@@ -30,7 +30,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from logminer.model import TraceSummary
 from logminer.reference import Upstreams
@@ -38,17 +38,18 @@ from logminer.trace import framing
 from logminer.trace.fold import Evidence, Row, Rows, text
 from logminer.trace.framing import RUNNER_STREAM, SERVICE_STREAM
 from logminer.trace.lines import Line, Lines
-from logminer.trace.reading import Reading, read
+from logminer.trace.reading import SHORT, Reading, read, remembered
 from logminer.trace.rules import RULES, Dress, Rule, Speaker
+from logminer.trace.runner import HANDLERS as RUNNERS
 from logminer.trace.runner import STRENGTHENING, RunnerLines
 from logminer.trace.scanner import SHARING
+from logminer.trace.script import HANDLERS as SCRIPTS
 from logminer.trace.script import ScriptLines
 from logminer.trace.sections import marker_of
 from logminer.trace.sighting import MAX_TEXT, Sighting, Verdict
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from logminer.model import ImageUse
 
@@ -153,8 +154,6 @@ class Extractor:
         self._header_seen = False
         self._ran = False
         """Whether the border to the script is crossed."""
-        self._spent: frozenset[tuple[int, ...]] = frozenset()
-        """Rules whose lines need not be read any more."""
         self._excerpt_line: int | None = None
         """In a log without its head: the line up to which the runner's block in the script
         section reaches."""
@@ -203,15 +202,27 @@ class Extractor:
     # -- from lines to rows ----------------------------------------------------------------------
 
     def _read(self, line: Line) -> None:
-        """Let the first rule that reads the line have it."""
-        if self._ran:
-            if line.rules in self._spent:
-                return
-        elif self._lines.sections.running:
+        """Let the first rule that reads the line have it, if whoever speaks there may."""
+        if not self._ran and self._lines.sections.running:
             self._begin_to_run()
-        reading = read(line.body, line.rules, dressed=self._dressed)
-        if reading is not None:
-            self._decide(reading, line)
+        recall = remembered if len(line.body) <= SHORT else read
+        reading = recall(line.body, line.rules, self._dressed)
+        if reading is None:
+            return
+        if self._held is not None and not self._ends_held(reading.rule, line):
+            self._release()
+        verdict = self._verdict(reading, line)
+        if verdict is not _OF_RUNNER and verdict is not _OF_SCRIPT:
+            self._report(reading, line, verdict)
+        elif reading.rule.speaker is _ANYONES:
+            self._report(reading, line, verdict)
+            _FRAME[reading.rule.name](self, reading.match, line)
+        elif not reading.ends_in_image:
+            self._fold(reading, line)
+        elif line.cut:
+            self._report(reading, line, Verdict.CUT)
+        else:
+            self._held = reading, line, self._evidence(reading.rule, line)
 
     def _look_for_border(self) -> None:
         """Cross the border if a marker that was passed over has."""
@@ -223,29 +234,18 @@ class Extractor:
         """Whether most of the runner's wordings cannot matter any more: a script may forge them."""
         return self._ran and not self._lines.stamped and self._excerpt_line is None
 
-    def _decide(self, reading: Reading, line: Line) -> None:
-        """Decide who speaks, and hand the line on if he may."""
-        rule = reading.rule
-        if self._held is not None and not self._ends_held(rule, line):
-            self._release()
-        verdict = self._verdict(reading, line)
-        if verdict is not _OF_RUNNER and verdict is not _OF_SCRIPT:
-            self._report(reading, line, verdict)
-        elif rule.speaker is _ANYONES:
-            self._report(reading, line, verdict)
-            self._frame[rule.name](self, reading.match, line)
-        elif not reading.ends_in_image:
-            self._fold(reading, line)
-        elif line.cut:
-            self._report(reading, line, Verdict.CUT)
-        else:
-            self._held = reading, line, self._evidence(rule, line)
-
     def _evidence(self, rule: Rule, line: Line) -> Evidence:
-        """Say where a line stands, for the row that it may decide."""
-        section = self._lines.section()
-        number, offset = self._lines.place(line)
-        return Evidence(rule.name, section, number, offset, self._seen_at(line))
+        """Say where a line stands, for the row that it may decide.
+
+        Without timestamps it was printed when its section began or ended.
+        """
+        lines = self._lines
+        section = lines.section()
+        number, offset = lines.window.place(line.line)
+        seen_at = lines.sections.time
+        if line.stamp is not None:
+            seen_at = framing.stamped_at(line.stamp, whole_seconds=self._whole_seconds)
+        return Evidence(rule.name, section, number, offset, seen_at)
 
     def _ends_held(self, rule: Rule, line: Line) -> bool:
         """Whether this is the notice of the limit, right behind the line that is held back."""
@@ -269,18 +269,18 @@ class Extractor:
             row, outcome = self._runner.strengthen(rule.name, match)
             if row is not None and outcome is not None:
                 row.reach(outcome, self._evidence(rule, line))
-            if self._spent:
+            if self._lines.spent:
                 self._listen()
         else:
             evidence = evidence or self._evidence(rule, line)
             if rule.speaker is _SCRIPTS:
                 verdict = _OF_SCRIPT
-                row = self._script.handlers[rule.name](self._script, match, evidence)
+                row = SCRIPTS[rule.name](self._script, match, evidence)
             else:
                 verdict = _OF_RUNNER
                 if self._executor is None and rule.name in _EXECUTOR_OF:
                     self._know_executor(_EXECUTOR_OF[rule.name])
-                row = self._runner.handlers[rule.name](self._runner, match, evidence)
+                row = RUNNERS[rule.name](self._runner, match, evidence)
         if self._observe is not None:
             self._report(reading, line, verdict, row, evidence)
 
@@ -315,23 +315,21 @@ class Extractor:
 
     def _verdict(self, reading: Reading, line: Line) -> Verdict:
         """Decide who printed a line."""
-        rule = reading.rule
-        if rule.speaker is _SCRIPTS:
+        speaker = reading.rule.speaker
+        if speaker is _SCRIPTS:
             return self._verdict_on_script(reading, line)
         if not self._ran and line.begin != line.line and not self._lines.may_speak(line):
             return Verdict.NOT_ALONE
-        if rule.speaker is _ANYONES:
-            return self._verdict_on_frame(rule, line)
-        return self._verdict_on_runner(reading, line)
+        if speaker is _RUNNERS:
+            return self._verdict_on_runner(reading, line)
+        return self._verdict_on_frame(reading.rule, line) if self._lines.stamped else _OF_RUNNER
 
     def _verdict_on_frame(self, rule: Rule, line: Line) -> Verdict:
-        """Decide whether a marker, a title or a border is one.
+        """Decide by its stream whether a marker, a title or a border is one.
 
         The notice of the limit is printed past the logger; "Running on" by a script of the runner's
         own, in the job's container.
         """
-        if not self._lines.stamped:
-            return _OF_RUNNER
         stream = line.stream
         if rule.name == "runner.limit":
             believed = not stream
@@ -413,7 +411,7 @@ class Extractor:
         """Choose what need not be read any more."""
         stamped = self._lines.stamped
         heard = stamped or self._runner.may_strengthen
-        self._spent = _SPENT[stamped] if heard else _SPENT_ALL
+        self._lines.spent = _SPENT[stamped] if heard else _SPENT_ALL
 
     def _take_start(self, _match: re.Match[bytes], _line: Line) -> None:
         """Cross the border at "Running on": the job's containers say so themselves."""
@@ -436,22 +434,16 @@ class Extractor:
         """Remember the notice: only if nothing follows was the log really cut."""
         self._limit = self._lines.place(line)
 
-    def _seen_at(self, line: Line) -> dt.datetime | None:
-        """Return when the line was printed; without timestamps, when its section began or ended."""
-        stamp = line.stamp
-        if stamp is None:
-            return self._lines.sections.time
-        return framing.stamped_at(stamp, whole_seconds=self._whole_seconds)
 
-    _frame: ClassVar[dict[str, Callable[[Extractor, re.Match[bytes], Line], None]]] = {
-        "runner.header": _take_header,
-        "runner.section": _enter,
-        "runner.executor": _take_executor,
-        "runner.ran": _take_start,
-        "runner.script": _begin_script,
-        "runner.limit": _reach_limit,
-    }
-    """Each takes the line of one rule that is about no image."""
+_FRAME: Final[Mapping[str, Callable[[Extractor, re.Match[bytes], Line], None]]] = {
+    "runner.header": Extractor._take_header,
+    "runner.section": Extractor._enter,
+    "runner.executor": Extractor._take_executor,
+    "runner.ran": Extractor._take_start,
+    "runner.script": Extractor._begin_script,
+    "runner.limit": Extractor._reach_limit,
+}
+"""Each takes the line of one rule that is about no image."""
 
 
 @lru_cache

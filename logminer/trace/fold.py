@@ -6,7 +6,8 @@ The rows of one trace, and nothing else: which line means what stands in `runner
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, final
 
 from logminer.model import ImageUse, Origin, Outcome, Role
 from logminer.reference import ImageReference, image_id, parse
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from logminer.model import ErrorKind
     from logminer.reference import Upstreams
+
+_DECLARED, _FAILED, _USED = Outcome.DECLARED, Outcome.FAILED, Outcome.USED
+_PRESENT, _PULLED = Outcome.PRESENT, Outcome.PULLED
 
 MAX_IMAGE = 1024
 """Characters of an image as written that are kept: a reference has 255, a tag 128, a digest 71."""
@@ -32,14 +36,21 @@ The busiest real job of the labelled logs has 6; a hostile one must not fill mem
 """
 
 
-class Evidence(NamedTuple):
+@final
+class Evidence:
     """Where a line stands, and which rule read it."""
 
-    rule: str
-    section: str | None
-    line: int
-    offset: int
-    seen_at: dt.datetime | None
+    __slots__ = ("line", "offset", "rule", "section", "seen_at")
+
+    def __init__(
+        self, rule: str, section: str | None, line: int, offset: int, seen_at: dt.datetime | None
+    ) -> None:
+        """Take what is known of the line."""
+        self.rule = rule
+        self.section = section
+        self.line = line
+        self.offset = offset
+        self.seen_at = seen_at
 
 
 class Row:
@@ -75,7 +86,7 @@ class Row:
         """Rises with the order of appearance; gaps do not matter."""
         self.role = role
         self.origin = origin
-        self.outcome = Outcome.DECLARED
+        self.outcome = _DECLARED
         self.evidence = evidence
         self.attempts = 0
         self.asked_at = evidence
@@ -120,7 +131,7 @@ class Row:
 
     def obtain(self, evidence: Evidence) -> None:
         """Take it that the image is there: pulled if the registry was asked, else found locally."""
-        self.reach(Outcome.PULLED if self.asked else Outcome.PRESENT, evidence)
+        self.reach(_PULLED if self.asked else _PRESENT, evidence)
         self.asked = False
 
     def fail(
@@ -136,7 +147,7 @@ class Row:
         self.asked = False
         self.error_kind = kind_of(error)
         self.error_message = message_of(error)
-        self.reach(Outcome.FAILED, evidence)
+        self.reach(_FAILED, evidence)
 
     def run(self) -> None:
         """Take it that the job ran, so its images were there, whether or not the log said so.
@@ -145,8 +156,11 @@ class Row:
         """
         if self.asked:
             self.obtain(self.asked_at)
-        elif self.outcome in (Outcome.DECLARED, Outcome.FAILED):
-            self.outcome = Outcome.USED
+        elif self.outcome in (_DECLARED, _FAILED):
+            self.outcome = _USED
+
+
+_NUMBER: Final = attrgetter("number")
 
 
 class Rows:
@@ -159,11 +173,11 @@ class Rows:
 
     def __iter__(self) -> Iterator[Row]:
         """Go through the rows in order of appearance."""
-        return iter(sorted(self._rows.values(), key=lambda row: row.number))
+        return iter(sorted(self._rows.values(), key=_NUMBER))
 
     def find(self, role: Role, image: str) -> Row | None:
         """Return the row of this image in this role, if there is one."""
-        return self._rows.get(_key(role, image[:MAX_IMAGE]))
+        return self._rows.get(role + " " + _identity(image[:MAX_IMAGE]))
 
     def get(self, role: Role, origin: Origin, image: str, evidence: Evidence) -> Row:
         """Return the row of this image in this role, made now if there was none.
@@ -187,7 +201,7 @@ class Rows:
         other = self.find(row.role, image)
         kept = self._rows.get(row.key) is row
         if other is not None and other is not row:
-            if kept and row.outcome is Outcome.DECLARED and row.attempts == 0:
+            if kept and row.outcome is _DECLARED and row.attempts == 0:
                 del self._rows[row.key]
             return other
         if kept:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import NamedTuple, Protocol
+from typing import Protocol, final
 
 from logminer.trace.rules import Dress
 
@@ -74,31 +74,50 @@ _ANSI = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 
 MAX_MARKERS = 1024
 """Bytes of section markers that may stand before a sentence of the runner on its line."""
-_MARKERS = re.compile(
-    rb"(?:(?:\x1b?\[0;m|\x1b?\[0K)*section_(?:start|end):\d{1,10}:[A-Za-z0-9_.-]{1,64}"
-    rb"(?:\[[^\]]{0,128}\])?\r)+"
+MARKERS = re.compile(
+    rb"(?:(?:\x1b?\[0;m|\x1b?\[0K)*"
+    rb"section_(?P<edge>start|end):(?P<time>\d{1,10}):(?P<name>[A-Za-z0-9_.-]{1,64})"
+    rb"(?:\[[^\]\r\n]{0,128}\])?\r)+"
 )
+"""Markers and nothing else from where a line begins; the groups are the last one's."""
 
 
-class Drawing(NamedTuple):
+@final
+class Drawing:
     """Where one drawing stands, as positions in a buffer; `line` may lie in front of it."""
 
-    begin: int
-    """First byte of the drawing, or of the stream prefix before it."""
-    start: int
-    """First byte of the drawing itself."""
-    end: int
-    """Behind its last byte, before CR or LF, cut at `MAX_DRAWING` bytes from `begin`."""
-    stop: int
-    """The same without the cut."""
-    line: int
-    """First byte of the physical line."""
-    stream: bytes | None
-    """Two hex digits and `O` or `E`; None without timestamps."""
-    stamp: re.Match[bytes] | None
-    """The prefix of the physical line."""
-    continued: bool
-    """Whether the prefix says that this continues the line before, and the drawing begins there."""
+    __slots__ = ("begin", "continued", "end", "line", "stamp", "start", "stop", "stream")
+
+    def __init__(  # noqa: PLR0913 -- a plain class: made for many hits, and faster so
+        self,
+        *,
+        begin: int,
+        start: int,
+        end: int,
+        stop: int,
+        line: int,
+        stream: bytes | None,
+        stamp: re.Match[bytes] | None,
+        continued: bool,
+    ) -> None:
+        """Take what was found."""
+        self.begin = begin
+        """First byte of the drawing, or of the stream prefix before it."""
+        self.start = start
+        """First byte of the drawing itself."""
+        self.end = end
+        """Behind its last byte, before CR or LF, cut at `MAX_DRAWING` bytes from `begin`."""
+        self.stop = stop
+        """The same without the cut."""
+        self.line = line
+        """First byte of the physical line."""
+        self.stream = stream
+        """Two hex digits and `O` or `E`; None without timestamps."""
+        self.stamp = stamp
+        """The prefix of the physical line."""
+        self.continued = continued
+        """Whether the prefix says that this continues the line before, and the drawing begins
+        there."""
 
 
 class Placed(Protocol):
@@ -117,12 +136,17 @@ class Placed(Protocol):
         """The prefix of the physical line."""
 
 
-class Resumed(NamedTuple):
+@final
+class Resumed:
     """A physical line whose beginning is gone, because its first drawings are read already."""
 
-    line: int
-    """Position of its first byte; negative."""
-    stamp: re.Match[bytes] | None
+    __slots__ = ("line", "stamp")
+
+    def __init__(self, line: int, stamp: re.Match[bytes] | None) -> None:
+        """Take what is known of it."""
+        self.line = line
+        """Position of its first byte; negative."""
+        self.stamp = stamp
 
 
 def undress(drawing: bytes) -> tuple[bytes, Dress]:
@@ -132,7 +156,8 @@ def undress(drawing: bytes) -> tuple[bytes, Dress]:
     colour = _COLOUR.match(drawing, begin)
     if colour is not None:
         begin, dress = colour.end(), _COLOURS[colour[1]]
-    return drawing[begin : _before(_RESET, drawing)], dress
+    # Compiled, a slice that ends before it begins is an error.
+    return drawing[begin : max(begin, _before(_RESET, drawing))], dress
 
 
 def strip(drawing: bytes) -> bytes:
@@ -160,7 +185,7 @@ def begins_line(data: bytes, drawing: Placed) -> bool:
     if drawing.line < 0 or drawing.begin - drawing.line > MAX_MARKERS:
         return False
     start = drawing.line + (len(drawing.stamp[0]) if drawing.stamp else 0)
-    return _MARKERS.fullmatch(data, start, drawing.begin) is not None
+    return MARKERS.fullmatch(data, start, drawing.begin) is not None
 
 
 def plain(drawing: bytes) -> bytes:
@@ -228,7 +253,7 @@ def drawing_at(  # noqa: PLR0913 -- a position, its buffer, and the two things a
     stream, continued = None, False
     if last < 0 and resumed is not None:
         first = start = data.rfind(b"\r", begin, position) + 1 or begin
-        line, stamp = resumed
+        line, stamp = resumed.line, resumed.stamp
     else:
         line = begin if last < 0 else last + 1
         first = start = data.rfind(b"\r", line, position) + 1 or line
@@ -239,7 +264,16 @@ def drawing_at(  # noqa: PLR0913 -- a position, its buffer, and the two things a
     if stamp is not None:
         stream = stamp[8]
     end = min(stop, first + MAX_DRAWING)
-    return Drawing(first, start, end, stop, line, stream, stamp, continued)
+    return Drawing(
+        begin=first,
+        start=start,
+        end=end,
+        stop=stop,
+        line=line,
+        stream=stream,
+        stamp=stamp,
+        continued=continued,
+    )
 
 
 def starts_afresh(data: bytes, position: int, *, at_start: bool) -> bool:

@@ -12,10 +12,18 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, final
 
 from logminer.trace import framing
-from logminer.trace.framing import MAX_DRAWING, RUNNER_STREAM, Drawing, Resumed
+from logminer.trace.framing import (
+    MARKERS,
+    MAX_DRAWING,
+    MAX_MARKERS,
+    RUNNER_STREAM,
+    STAMP,
+    Drawing,
+    Resumed,
+)
 from logminer.trace.rules import RULES
 from logminer.trace.scanner import CONTINUATION, SECTION, SHARING, scanner
 from logminer.trace.sections import FOUND_RUNNING, Marker, Sections, marker_of
@@ -32,36 +40,40 @@ _REMEMBERED: Final = 1024
 """Sets of rules that were found on one line; a few dozen occur."""
 
 
-class Line(NamedTuple):
+@final
+class Line:
     """A line that at least one rule may be able to read; valid until the next one is asked for."""
 
-    body: bytes
-    """The drawing, without stream prefix, put together and cut at `MAX_DRAWING`."""
-    rules: tuple[int, ...]
-    """Indexes of the rules that may read it, in their order."""
-    begin: int
-    """Where it begins in what is held; a broken line, its first part."""
-    line: int
-    """Where its physical line begins; may lie in front of what is held."""
-    stamp: re.Match[bytes] | None
-    """Its timestamp; None in a log without."""
-    cut: bool
-    """Whether more stood there than is looked at."""
+    __slots__ = ("begin", "body", "cut", "line", "rules", "stamp")
+
+    def __init__(  # noqa: PLR0913 -- a plain class: one is made for each hit, and faster so
+        self,
+        *,
+        body: bytes,
+        rules: tuple[int, ...],
+        begin: int,
+        line: int,
+        stamp: re.Match[bytes] | None,
+        cut: bool,
+    ) -> None:
+        """Take what was found."""
+        self.body = body
+        """The drawing, without stream prefix, put together and cut at `MAX_DRAWING`."""
+        self.rules = rules
+        """Indexes of the rules that may read it, in their order."""
+        self.begin = begin
+        """Where it begins in what is held; a broken line, its first part."""
+        self.line = line
+        """Where its physical line begins; may lie in front of what is held."""
+        self.stamp = stamp
+        """Its timestamp; None in a log without."""
+        self.cut = cut
+        """Whether more stood there than is looked at."""
 
     @property
     def stream(self) -> bytes:
         """The stream that its timestamp names; empty where it has none."""
         return self.stamp[8] if self.stamp else b""
-
-
-class _Region(NamedTuple):
-    """A stretch of whole drawings, as positions in a buffer."""
-
-    data: bytes
-    begin: int
-    end: int
-    resumed: Resumed | None
-    """The physical line that it begins in the middle of, if any."""
 
 
 class Lines:
@@ -76,13 +88,19 @@ class Lines:
         """Broken lines that were longer than is looked at."""
         self._scanner = scanner()
         self._decided = False
+        self.spent: frozenset[tuple[int, ...]] = frozenset()
+        """Rules whose lines are passed over: they can say nothing new."""
         self.sections = Sections()
         self.passing = False
         """Whether section markers are passed over until `section` is asked for."""
         self.exact = False
         """Whether the runner begins its lines: not so in a log whose dress was lost in a copy."""
-        self._region = _Region(b"", 0, 0, None)
-        """What is being read; kept until more comes, for the markers that were passed over."""
+        self._data = b""
+        self._begin = self._end = 0
+        """What is being read, a stretch of whole drawings in a buffer; kept until more comes, for
+        the markers that were passed over."""
+        self._resumed: Resumed | None = None
+        """The physical line that it begins in the middle of, if any."""
         self._passed: list[int] = []
         """Positions of these markers in it."""
         self._read_up_to: dict[bytes | None, int] = {}
@@ -91,6 +109,8 @@ class Lines:
 
     def feed(self, chunk: bytes) -> Iterator[Line]:
         """Read on."""
+        if len(chunk) <= _PIECE:
+            return self._read(chunk)
         pieces = (chunk[begin : begin + _PIECE] for begin in range(0, len(chunk), _PIECE))
         return chain.from_iterable(map(self._read, pieces))
 
@@ -100,7 +120,7 @@ class Lines:
 
     def place(self, line: Line) -> tuple[int, int]:
         """Return the number of the physical line, from 1, and where in the trace it begins."""
-        return self.window.line_number(line.line), self.window.base + line.line
+        return self.window.place(line.line)
 
     def section(self) -> str | None:
         """Return the runner's section that is open here."""
@@ -121,7 +141,7 @@ class Lines:
         script has run, its unended line may stand before the next section's marker.
         """
         exact = self.exact or self.stamped
-        return not exact or framing.begins_line(self._region.data, drawing)
+        return not exact or framing.begins_line(self._data, drawing)
 
     def _read(self, piece: bytes, *, final: bool = False) -> Iterator[Line]:
         """Read all whole drawings that are held, this piece the last of them."""
@@ -132,14 +152,11 @@ class Lines:
         if end <= begin:
             return
         self.section()
-        self._region = _Region(window.data, begin, end, window.resumed)
+        self._data, self._begin, self._end = window.data, begin, end
+        self._resumed = window.resumed
         hits = self._scanner.scan(memoryview(window.data)[begin:end])
         if hits and not self._decided:
-            first = framing.drawing_at(
-                window.data, begin + hits[0][0], begin, end, stamped=True, resumed=window.resumed
-            )
-            self._decided = True
-            self.stamped = first.stamp is not None
+            self._decide(begin + hits[0][0])
         stop, wanted = end, 0
         if self.stamped:
             stop, wanted = yield from self._read_stamped(hits, final=final)
@@ -147,9 +164,17 @@ class Lines:
             yield from self._read_plain(hits)
         window.keep(stop, stamped=self.stamped or not self._decided, wanted=wanted)
 
+    def _decide(self, position: int) -> None:
+        """Decide by the line of the first hit whether the log carries timestamps."""
+        data, begin, resumed = self._data, self._begin, self._resumed
+        line = data.rfind(b"\n", begin, position) + 1
+        stamp = resumed.stamp if resumed and not line else STAMP.match(data, line or begin)
+        self.stamped = stamp is not None
+        self._decided = True
+
     def _read_plain(self, hits: list[tuple[int, int]]) -> Iterator[Line]:
         """Read a region of a log without timestamps."""
-        data, begin, end, resumed = self._region
+        data, begin, end, resumed = self._data, self._begin, self._end, self._resumed
         cuts = self.window.cuts
         done = begin
         at, count = 0, len(hits)
@@ -159,22 +184,41 @@ class Lines:
             if index == SECTION and self.passing:
                 self._pass(position)
                 continue
-            line = data.rfind(b"\n", done, position) + 1
+            rules = SHARING[index]
             stop = data.find(b"\n", position, end)
-            if 0 < line < stop <= line + MAX_DRAWING and data.find(b"\r", line, stop) < 0:
-                # Nearly every line: short, ended by LF, without CR.
-                first, last, done, resumed = line, stop, stop, None
+            if rules in self.spent and (at == count or 0 <= stop < begin + hits[at][0]):
+                continue
+            line = data.rfind(b"\n", done, position) + 1
+            if 0 < line < stop <= line + MAX_DRAWING:
+                # Nearly every line: short, and ended by LF.
+                bar = data.find(b"\r", line, stop)
+                if bar < 0:
+                    first, last, resumed = line, stop, None
+                else:
+                    bar = data.find(b"\r", position, stop)
+                    first = data.rfind(b"\r", line, position) + 1 or line
+                    last = stop if bar < 0 else bar
+                    resumed = Resumed(line, None)
+                done = last
             else:
                 drawing = framing.drawing_at(
                     data, position, done, end, stamped=False, resumed=resumed
                 )
                 first, last, done, line = drawing.start, drawing.end, drawing.stop, drawing.line
                 resumed = Resumed(line, None)
-            rules = SHARING[index] if position <= last else ()
+            if position > last:
+                rules = ()
             if at < count and begin + hits[at][0] <= done:
                 at, rules = _gather(hits, at, rules, last - begin, done - begin)
-            if rules:
-                yield Line(data[first:last], rules, first, line, None, last in cuts)
+            if rules and rules not in self.spent:
+                yield Line(
+                    body=data[first:last],
+                    rules=rules,
+                    begin=first,
+                    line=line,
+                    stamp=None,
+                    cut=last in cuts,
+                )
 
     def _read_stamped(
         self, hits: list[tuple[int, int]], *, final: bool
@@ -183,7 +227,7 @@ class Lines:
 
         Returns up to where, and how many bytes must be seen before reading on makes sense.
         """
-        data, begin, end, resumed = self._region
+        data, begin, end, resumed = self._data, self._begin, self._end, self._resumed
         done = begin
         at, count = 0, len(hits)
         while at < count:
@@ -203,13 +247,13 @@ class Lines:
             line, wanted = self._stamped_line(drawing, rules, final=final)
             if wanted:
                 return drawing.begin, wanted
-            if line is not None:
+            if line is not None and line.rules and line.rules not in self.spent:
                 yield line
         return end, 0
 
     def _pass(self, position: int) -> None:
         """Pass over a marker, but for one that may be the border to the script."""
-        if self.sections.running or not self._region.data.endswith(FOUND_RUNNING, 0, position):
+        if self.sections.running or not self._data.endswith(FOUND_RUNNING, 0, position):
             self._passed.append(position)
         else:
             self._take_border(position)
@@ -223,9 +267,19 @@ class Lines:
 
     def _marker(self, position: int) -> Marker | None:
         """Read the section marker at a hit; None if none of the runner's stands there."""
-        data, begin, end, resumed = self._region
+        data, begin, end = self._data, self._begin, self._end
         stamped = self.stamped
-        drawing = framing.drawing_at(data, position, begin, end, stamped=stamped, resumed=resumed)
+        if not stamped:
+            # Nearly every one: beside nothing but other markers on its line.
+            line = data.rfind(b"\n", begin, position) + 1
+            bar = data.find(b"\r", position, end)
+            if line and bar - line < MAX_MARKERS:
+                match = MARKERS.fullmatch(data, line, bar + 1)
+                if match is not None:
+                    return marker_of(match, stamped=False)
+        drawing = framing.drawing_at(
+            data, position, begin, end, stamped=stamped, resumed=self._resumed
+        )
         stream = drawing.stream or b""
         if position > drawing.end or (stamped and not stream.startswith(RUNNER_STREAM)):
             return None
@@ -282,7 +336,14 @@ class Lines:
             found = {rule for _, index in self._scanner.scan(body) for rule in SHARING[index]}
             rules = tuple(sorted(found))
         first = parts[0]
-        line = Line(body, rules, first.begin, first.line, first.stamp, cut) if rules else None
+        line = Line(
+            body=body,
+            rules=rules,
+            begin=first.begin,
+            line=first.line,
+            stamp=first.stamp,
+            cut=cut,
+        )
         return line, 0
 
 

@@ -6,7 +6,7 @@ So it is remembered: a runner prints the same sentences into every log of a comp
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, final
 
 from logminer.trace.failures import ends_in_image
 from logminer.trace.framing import strip, undress
@@ -19,32 +19,31 @@ if TYPE_CHECKING:
 
 _REMEMBERED: Final = 2048
 """Lines; with their matches less than 4 MiB."""
-_SHORT: Final = 512
+SHORT: Final = 512
 """Bytes of a line that is remembered: most of the runner's sentences have below 250."""
 
 
-class Reading(NamedTuple):
+@final
+class Reading:
     """What a rule read in a line."""
 
-    rule: Rule
-    match: re.Match[bytes]
-    dress: Dress | None
-    """None where only the words count."""
-    ends_in_image: bool
-    """Whether what is taken for an image reaches to the line's end: a cut would not show."""
+    __slots__ = ("dress", "ends_in_image", "match", "rule")
+
+    def __init__(self, rule: Rule, match: re.Match[bytes], dress: Dress | None) -> None:
+        """Take what was read."""
+        self.rule = rule
+        self.match = match
+        self.dress = dress
+        """None where only the words count."""
+        self.ends_in_image = _ends_in_image(match)
+        """Whether what is taken for an image reaches to the line's end: a cut would not show."""
 
 
-def read(body: bytes, rules: tuple[int, ...], *, dressed: bool) -> Reading | None:
+def read(body: bytes, rules: tuple[int, ...], dressed: bool) -> Reading | None:  # noqa: FBT001 -- a cache's key is positional
     """Return what the first of these rules reads that can read the line; None if none can.
 
     `dressed` says that the runner's sentences wear its logger's colours in this log.
     """
-    if len(body) <= _SHORT:
-        return _remembered(body, rules, dressed)
-    return _read(body, rules, dressed)
-
-
-def _read(body: bytes, rules: tuple[int, ...], dressed: bool) -> Reading | None:  # noqa: FBT001 -- a cache's key is positional
     bare = text = dress = None
     for index in rules:
         rule = RULES[index]
@@ -58,7 +57,7 @@ def _read(body: bytes, rules: tuple[int, ...], dressed: bool) -> Reading | None:
             anywhere = rule.speaker is Speaker.SCRIPT
             match = rule.read.search(bare) if anywhere else rule.read.match(bare)
         if match is not None:
-            return Reading(rule, match, dress, _ends_in_image(match))
+            return Reading(rule, match, dress)
     return None
 
 
@@ -71,4 +70,5 @@ def _ends_in_image(match: re.Match[bytes]) -> bool:
     return "error" in groups and match.end("error") == end and ends_in_image(match["error"])
 
 
-_remembered = lru_cache(_REMEMBERED)(_read)
+remembered = lru_cache(_REMEMBERED)(read)
+"""The same for lines of up to `SHORT` bytes."""

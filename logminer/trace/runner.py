@@ -7,7 +7,7 @@ A line often names no image and speaks of the one in hand: a service until the n
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from logminer.model import Origin, Outcome, Role
 from logminer.reference import image_id
@@ -15,11 +15,16 @@ from logminer.trace.failures import image_in, image_in_url
 from logminer.trace.fold import MAX_IMAGE, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from logminer.trace.fold import Evidence, Row, Rows
 
     Match = re.Match[bytes]
+
+# Up to Python 3.11 a look at a member costs as much as a call, and these are asked at each line.
+_JOB, _SERVICE, _HELPER = Role.JOB, Role.SERVICE, Role.HELPER
+_PRESENT, _PULLED, _REJECTED = Outcome.PRESENT, Outcome.PULLED, Outcome.REJECTED
+_RUNNER = Origin.RUNNER
 
 _EVENT = re.compile(
     rb'(?P<pulling>(?i:Pulling image)) "(?P<a>[^"]+)"'
@@ -91,7 +96,7 @@ class RunnerLines:
         """Take it that the job's containers run: what was declared was there."""
         self.settle()
         for row in self._rows:
-            if row.origin is Origin.RUNNER:
+            if row.origin is _RUNNER:
                 row.run()
 
     def settle(self) -> None:
@@ -106,9 +111,7 @@ class RunnerLines:
     def may_strengthen(self) -> bool:
         """Whether a line that says that an image is used can tell anything by itself."""
         return self._repulled is not None or any(
-            row.outcome.strength < Outcome.PRESENT.strength
-            for row in self._rows
-            if row.origin is Origin.RUNNER
+            row.outcome.strength < _PRESENT.strength for row in self._rows if row.origin is _RUNNER
         )
 
     def strengthen(self, rule: str, match: Match) -> tuple[Row | None, Outcome | None]:
@@ -119,11 +122,11 @@ class RunnerLines:
         """
         row = outcome = None
         if rule == "docker.pulling":
-            row = self._repulled = self._known(match["image"])
+            row = self._repulled = self._known(text(match["image"]))
         elif rule == "docker.using_for":
-            row = self._known(match["image"])
+            row = self._known(text(match["image"]))
             if row is not None:
-                shown = Outcome.PULLED if row is self._repulled else Outcome.PRESENT
+                shown = _PULLED if row is self._repulled else _PRESENT
                 outcome = shown if shown.strength > row.outcome.strength else None
                 self._repulled = None
         return row, outcome
@@ -135,7 +138,7 @@ class RunnerLines:
         self.settle()
         self._service = None
         self._helper_next = False
-        self._job = self._current = self._get(Role.JOB, match["image"], evidence)
+        self._job = self._current = self._get(_JOB, text(match["image"]), evidence)
         return self._job
 
     def _start_service(self, match: Match, evidence: Evidence) -> Row:
@@ -144,7 +147,7 @@ class RunnerLines:
         name = text(match["image"], MAX_IMAGE)
         row = self._service_names.get(name)
         if row is None:
-            row = self._get(Role.SERVICE, match["image"], evidence)
+            row = self._get(_SERVICE, text(match["image"]), evidence)
             if len(self._service_names) < _MAX_NAMES:
                 self._service_names[name] = row
         self._service = self._current = row
@@ -160,15 +163,14 @@ class RunnerLines:
         """Take the helper's image; the default it overrides is not used."""
         self._apply_local()
         self._credentials = None
-        self._helper = self._current = self._get(Role.HELPER, match["image"], evidence)
+        self._helper = self._current = self._get(_HELPER, text(match["image"]), evidence)
         self._helper_next = True
         return self._helper
 
-    def _row_of(self, image: bytes, evidence: Evidence) -> Row:
+    def _row_of(self, name: str, evidence: Evidence) -> Row:
         """Return the row that a line naming this image speaks of, by what is in hand."""
-        name = text(image)
         if image_id(name) or self._is_helper(name):
-            return self._get(Role.HELPER, image, evidence)
+            return self._get(_HELPER, name, evidence)
         if self._service is not None:
             row = self._rows.rename(self._service, name)
             if row is not self._service:
@@ -178,8 +180,7 @@ class RunnerLines:
                 self._service = row
             return row
         # Before 15.11 a configured helper is pulled without being announced as one.
-        role = Role.HELPER if self._job else Role.JOB
-        return self._find(image) or self._get(role, image, evidence)
+        return self._find(name) or self._get(_HELPER if self._job else _JOB, name, evidence)
 
     def _is_helper(self, name: str) -> bool:
         """Whether a line naming this image speaks of the helper.
@@ -187,22 +188,18 @@ class RunnerLines:
         The executor's own sentence makes an image the job's, also one that is a helper's by its
         name or by an announcement; then only what follows such an announcement is the helper's.
         """
-        announced = self._helper is not None and self._rows.find(Role.HELPER, name) is self._helper
-        if self._job is not None and self._rows.find(Role.JOB, name) is self._job:
+        announced = self._helper is not None and self._rows.find(_HELPER, name) is self._helper
+        if self._job is not None and self._rows.find(_JOB, name) is self._job:
             return announced and self._helper_next
         return announced or _HELPER_NAME in name
 
-    def _find(self, image: bytes) -> Row | None:
+    def _find(self, name: str) -> Row | None:
         """Return a row of this image in any role of the runner's."""
-        name = text(image)
-        for role in (Role.JOB, Role.HELPER, Role.SERVICE):
-            row = self._rows.find(role, name)
-            if row is not None:
-                return row
-        return None
+        find = self._rows.find
+        return find(_JOB, name) or find(_HELPER, name) or find(_SERVICE, name)
 
-    def _get(self, role: Role, image: bytes, evidence: Evidence) -> Row:
-        return self._rows.get(role, Origin.RUNNER, text(image), evidence)
+    def _get(self, role: Role, name: str, evidence: Evidence) -> Row:
+        return self._rows.get(role, _RUNNER, name, evidence)
 
     # -- docker family -------------------------------------------------------------------------
 
@@ -213,20 +210,21 @@ class RunnerLines:
             return self._container_policy(text(match["image"], _MAX_POLICY), policies)
         self._apply_local()
         self._credentials = None
-        if match["image"].startswith(b"sha256:") and not image_id(text(match["image"])):
+        name = text(match["image"])
+        if name.startswith("sha256:") and not image_id(name):
             return None  # an ID that somebody made unreadable
-        row = self._current = self._row_of(match["image"], evidence)
+        row = self._current = self._row_of(name, evidence)
         row.policy = policies or row.policy
         if row.image == row.id:
             # An ID names what is in the local store already: the container is made from it.
-            row.reach(Outcome.PRESENT, evidence)
+            row.reach(_PRESENT, evidence)
         return row
 
     def _container_policy(self, container: str, policies: str | None) -> Row | None:
         """Remember a container's policies until a pod event tells its image."""
         if policies and len(self._container_policies) < _MAX_NAMES:
             self._container_policies[container] = policies
-        if _container_role(container) is not Role.JOB or self._job is None:
+        if _container_role(container) is not _JOB or self._job is None:
             return None
         self._job.policy = policies or self._job.policy
         return self._job
@@ -245,7 +243,7 @@ class RunnerLines:
     def _pull(self, match: Match, evidence: Evidence) -> Row:
         """Count an attempt; the retry that was announced before it is this one."""
         self._apply_local()
-        row = self._current = self._row_of(match["image"], evidence)
+        row = self._current = self._row_of(text(match["image"]), evidence)
         if self._retried is not row:
             self._apply_retry()
         self._retried = None
@@ -256,23 +254,24 @@ class RunnerLines:
         return row
 
     def _using(self, match: Match, evidence: Evidence) -> Row:
-        row = self._row_of(match["image"], evidence)
+        row = self._row_of(text(match["image"]), evidence)
         return self._use(row, match["id"], match["digest"], evidence)
 
     def _using_with_id(self, match: Match, evidence: Evidence) -> Row:
         """Read "for X": a role word or a service's name, never an image."""
         target = match["target"]
         if target == b"predefined container":
-            row = self._get(Role.HELPER, match["image"], evidence)
+            row = self._get(_HELPER, text(match["image"]), evidence)
         elif target == b"build container":
-            row = self._job or self._get(Role.JOB, match["image"], evidence)
-            row = self._job = self._rows.rename(row, text(match["image"]))
+            name = text(match["image"])
+            row = self._job or self._get(_JOB, name, evidence)
+            row = self._job = self._rows.rename(row, name)
         else:
-            row = self._row_of(match["image"], evidence)
+            row = self._row_of(text(match["image"]), evidence)
         return self._use(row, match["id"], None, evidence)
 
     def _using_bundled(self, match: Match, evidence: Evidence) -> Row:
-        row = self._get(Role.HELPER, match["id"], evidence)
+        row = self._get(_HELPER, text(match["id"]), evidence)
         return self._use(row, match["id"], None, evidence)
 
     def _use(self, row: Row, id_: bytes, repo_digest: bytes | None, evidence: Evidence) -> Row:
@@ -306,22 +305,22 @@ class RunnerLines:
         if self._current is not None:
             self._current.policy = self._current.policy or policy
             self._current.asked = False
-            self._current.reach(Outcome.PRESENT, evidence)
+            self._current.reach(_PRESENT, evidence)
 
     def _local_instead(self, match: Match, evidence: Evidence) -> Row:
         """Take the local copy: asked, not answered, and there all the same."""
-        row = self._current = self._row_of(match["image"], evidence)
+        row = self._current = self._row_of(text(match["image"]), evidence)
         row.fail(match["error"], evidence)
-        row.reach(Outcome.PRESENT, evidence)
+        row.reach(_PRESENT, evidence)
         return row
 
     def _reject(self, match: Match, evidence: Evidence) -> Row:
         """Mark what is not allowed: never pulled, so no attempt."""
         name = text(match["image"])
-        only_service = self._rows.find(Role.SERVICE, name) and not self._rows.find(Role.JOB, name)
+        only_service = self._rows.find(_SERVICE, name) and not self._rows.find(_JOB, name)
         service = match["list"] == b"services" or only_service
-        row = self._get(Role.SERVICE if service else Role.JOB, match["image"], evidence)
-        row.reach(Outcome.REJECTED, evidence)
+        row = self._get(_SERVICE if service else _JOB, name, evidence)
+        row.reach(_REJECTED, evidence)
         return row
 
     # -- failures ------------------------------------------------------------------------------
@@ -340,15 +339,15 @@ class RunnerLines:
         self._current = row
         return row
 
-    def _name_as_written(self, row: Row, image: bytes) -> None:
+    def _name_as_written(self, row: Row, name: str) -> None:
         """Take the runner's name of an image that an error before named in the daemon's words."""
-        if self._rows.find(row.role, text(image)) is row:
-            self._rows.rename(row, text(image))
+        if self._rows.find(row.role, name) is row:
+            self._rows.rename(row, name)
 
     def _retry(self, match: Match, evidence: Evidence) -> Row:
         """Record a passing error: another attempt is announced."""
         self._apply_retry()
-        row = self._current = self._row_of(match["image"], evidence)
+        row = self._current = self._row_of(text(match["image"]), evidence)
         row.fail(match["error"], evidence)
         self._retried = row
         return row
@@ -363,9 +362,9 @@ class RunnerLines:
         """Take the policy that is tried next, where no list of them was printed."""
         row = self._current
         if match["image"] is not None:
-            row = self._known(match["image"]) or row
+            row = self._known(text(match["image"])) or row
             if row is not None:
-                self._name_as_written(row, match["image"])
+                self._name_as_written(row, text(match["image"]))
         if row is not None and " " not in (row.policy or ""):
             row.policy = _words(match["policy"]) or row.policy
         return row
@@ -381,7 +380,7 @@ class RunnerLines:
             row = self._failing_row(named["image"] or None, named["container"], error, evidence)
             policies = _words(named["policies"] or b"")
             if row is not None:
-                self._name_as_written(row, named["image"])
+                self._name_as_written(row, text(named["image"]))
                 row.policy = row.policy or policies
                 self._apply_retry()
                 row.fail(error, evidence, summary=True, asked=policies != "never")
@@ -402,7 +401,7 @@ class RunnerLines:
     ) -> Row | None:
         """Find the row that a failure is about: by container, name, error, or what is in hand."""
         if self.kubernetes and container is not None and image is not None:
-            return self._row_in(_container_role(text(container)), image, evidence)
+            return self._row_in(_container_role(text(container)), text(image), evidence)
         if image is None and not self.kubernetes and self._current is not None:
             return self._current
         image = image or image_in(error)
@@ -410,27 +409,25 @@ class RunnerLines:
             return self._current
         # A name nobody heard of, beside a request whose image has a row: the request is right.
         requested = image_in_url(error) or image
-        known = self._known(image) or self._known(requested)
-        return known or self._new_failing_row(image, evidence)
+        name = text(image)
+        known = self._known(name) or self._known(text(requested))
+        return known or self._new_failing_row(name, evidence)
 
-    def _known(self, image: bytes) -> Row | None:
+    def _known(self, name: str) -> Row | None:
         """Return a row of this image, of the service in hand before any other."""
-        if (
-            self._service is not None
-            and self._rows.find(Role.SERVICE, text(image)) is self._service
-        ):
+        if self._service is not None and self._rows.find(_SERVICE, name) is self._service:
             return self._service
-        return self._find(image)
+        return self._find(name)
 
-    def _new_failing_row(self, image: bytes, evidence: Evidence) -> Row:
+    def _new_failing_row(self, name: str, evidence: Evidence) -> Row:
         """Make a row for an image that only its failure names."""
-        if _HELPER_NAME in text(image):
-            role = Role.HELPER
+        if _HELPER_NAME in name:
+            role = _HELPER
         elif self._job is None:
-            role = Role.JOB
+            role = _JOB
         else:
-            role = Role.SERVICE if self.kubernetes or self._service else Role.HELPER
-        return self._get(role, image, evidence)
+            role = _SERVICE if self.kubernetes or self._service else _HELPER
+        return self._get(role, name, evidence)
 
     # -- Kubernetes ----------------------------------------------------------------------------
 
@@ -470,11 +467,11 @@ class RunnerLines:
 
     def _apply_event(self, event: Match, role: Role | None, evidence: Evidence) -> Row:
         """Fold what a kubelet says of one image."""
-        image = _event_image(event)
+        name = _event_image(event)
         if role is not None:
-            row = self._row_in(role, image, evidence)
+            row = self._row_in(role, name, evidence)
         else:
-            row = self._known(image) or self._new_failing_row(image, evidence)
+            row = self._known(name) or self._new_failing_row(name, evidence)
         if event["pulling"]:
             row.ask(evidence)
         elif event["pulled"]:
@@ -488,13 +485,13 @@ class RunnerLines:
             row.fail(error, evidence, summary=event["backoff"] is not None, asked=asked)
         return row
 
-    def _row_in(self, role: Role, image: bytes, evidence: Evidence) -> Row:
+    def _row_in(self, role: Role, name: str, evidence: Evidence) -> Row:
         """Return the row of this image in a role that is known."""
-        if role is Role.JOB and self._job is not None and self._job.reference is None:
+        if role is _JOB and self._job is not None and self._job.reference is None:
             # Up to 13.10 the declaration shows variables; here they have their values.
-            self._job = self._rows.rename(self._job, text(image))
+            self._job = self._rows.rename(self._job, name)
             return self._job
-        return self._get(role, image, evidence)
+        return self._get(role, name, evidence)
 
     def _warn(self, match: Match, evidence: Evidence) -> Row | None:
         """Read an event that is reported as a warning."""
@@ -508,35 +505,36 @@ class RunnerLines:
         event = _EVENT.search(_GO_ESCAPE.sub(rb"\1", match["quoted"]))
         if event is None or event["container"] is not None:
             return None
-        image = _event_image(event)
-        row = self._known(image) or self._new_failing_row(image, evidence)
+        name = _event_image(event)
+        row = self._known(name) or self._new_failing_row(name, evidence)
         row.fail(event.string[event.start() :], evidence, summary=True)
         return row
 
-    handlers: ClassVar[dict[str, Callable[[RunnerLines, Match, Evidence], Row | None]]] = {
-        "docker.job": _declare_job,
-        "docker.service": _start_service,
-        "docker.services_up": _services_up,
-        "runner.pull_policy": _policy,
-        "docker.local": _found_locally,
-        "docker.credentials": _authenticate,
-        "docker.pulling": _pull,
-        "docker.using_for": _using,
-        "docker.using_id": _using_with_id,
-        "docker.using_helper": _using_bundled,
-        "docker.helper": _name_helper,
-        "docker.local_instead": _local_instead,
-        "runner.not_allowed": _reject,
-        "runner.pull_failed": _fail_attempt,
-        "runner.pull_retried": _retry,
-        "runner.next_policy": _next_policy,
-        "runner.failed": _fail,
-        "kubernetes.job": _declare_job,
-        "kubernetes.event": _observe,
-        "kubernetes.warning": _warn,
-        "kubernetes.waiting": _wait,
-    }
-    """Each folds the line of one rule, and returns the row that it touched."""
+
+HANDLERS: Final[Mapping[str, Callable[[RunnerLines, Match, Evidence], Row | None]]] = {
+    "docker.job": RunnerLines._declare_job,
+    "docker.service": RunnerLines._start_service,
+    "docker.services_up": RunnerLines._services_up,
+    "runner.pull_policy": RunnerLines._policy,
+    "docker.local": RunnerLines._found_locally,
+    "docker.credentials": RunnerLines._authenticate,
+    "docker.pulling": RunnerLines._pull,
+    "docker.using_for": RunnerLines._using,
+    "docker.using_id": RunnerLines._using_with_id,
+    "docker.using_helper": RunnerLines._using_bundled,
+    "docker.helper": RunnerLines._name_helper,
+    "docker.local_instead": RunnerLines._local_instead,
+    "runner.not_allowed": RunnerLines._reject,
+    "runner.pull_failed": RunnerLines._fail_attempt,
+    "runner.pull_retried": RunnerLines._retry,
+    "runner.next_policy": RunnerLines._next_policy,
+    "runner.failed": RunnerLines._fail,
+    "kubernetes.job": RunnerLines._declare_job,
+    "kubernetes.event": RunnerLines._observe,
+    "kubernetes.warning": RunnerLines._warn,
+    "kubernetes.waiting": RunnerLines._wait,
+}
+"""Each folds the line of one rule, and returns the row that it touched."""
 
 
 def _words(policies: bytes) -> str | None:
@@ -554,10 +552,10 @@ def _is_of_pull(what: bytes, error: bytes) -> bool:
 def _container_role(container: str) -> Role:
     """Say what a container of the job's pod is for."""
     if container == "build":
-        return Role.JOB
-    return Role.HELPER if container in _HELPERS else Role.SERVICE
+        return _JOB
+    return _HELPER if container in _HELPERS else _SERVICE
 
 
-def _event_image(event: Match) -> bytes:
+def _event_image(event: Match) -> str:
     """Return the image that a pod event names."""
-    return next(event[name] for name in ("a", "b", "c", "d", "never") if event[name] is not None)
+    return text(event["a"] or event["b"] or event["c"] or event["d"] or event["never"])

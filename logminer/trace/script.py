@@ -8,7 +8,7 @@ use, and what cannot be named in full is not named at all.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Final
 
 from logminer.model import Origin, Outcome, Role
 from logminer.reference import parse
@@ -16,11 +16,14 @@ from logminer.trace.failures import image_in
 from logminer.trace.fold import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from logminer.trace.fold import Evidence, Row, Rows
 
     Match = re.Match[bytes]
+
+_BUILD, _SCRIPT = Role.BUILD, Role.SCRIPT
+_HEARSAY = Origin.SCRIPT
 
 _FROM = re.compile(r"^(?:--\S+\s+)*(?P<image>\S+)(?:\s+[Aa][Ss]\s+(?P<stage>\S+))?\s*$")
 _PULL_ERROR = re.compile(
@@ -89,7 +92,7 @@ class ScriptLines:
         """Return the row of an image that is named in full; None for what is no reference."""
         if parse(image) is None:
             return None
-        return self._rows.get(role, Origin.SCRIPT, image, evidence)
+        return self._rows.get(role, _HEARSAY, image, evidence)
 
     # -- docker pull, docker run, compose --------------------------------------------------------
 
@@ -107,7 +110,7 @@ class ScriptLines:
 
     def _announce(self, match: Match, evidence: Evidence) -> Row | None:
         """Take the image that docker run pulls now."""
-        self._absent = self._get(Role.SCRIPT, text(match["image"]), evidence)
+        self._absent = self._get(_SCRIPT, text(match["image"]), evidence)
         if self._absent is not None:
             self._absent.ask(evidence)
         return self._absent
@@ -134,7 +137,7 @@ class ScriptLines:
         pull = self._pull_of(match["label"], reference.repository)
         row = self._asked_for(image)
         if row is None:
-            row = self._rows.get(Role.SCRIPT, Origin.SCRIPT, image, evidence)
+            row = self._rows.get(_SCRIPT, _HEARSAY, image, evidence)
         if not row.asked:
             row.ask(evidence)
         if pull is not None:
@@ -179,7 +182,7 @@ class ScriptLines:
                 echoed = self._echoed
                 if echoed is not None and (image is None or _same_repository(image, echoed)):
                     image = echoed
-                row = self._get(Role.SCRIPT, image, evidence) if image else None
+                row = self._get(_SCRIPT, image, evidence) if image else None
         if row is not None:
             row.fail(error, evidence)
         return row
@@ -188,7 +191,7 @@ class ScriptLines:
         return self._announce(match, evidence)
 
     def _compose_v5(self, match: Match, evidence: Evidence) -> Row | None:
-        row = self._get(Role.SCRIPT, text(match["image"]), evidence)
+        row = self._get(_SCRIPT, text(match["image"]), evidence)
         if row is None:
             return None
         if match["what"] == b"Pulled":
@@ -228,7 +231,7 @@ class ScriptLines:
     def _base_image(self, image: str, evidence: Evidence) -> Row | None:
         if image.lower() in self._stages or image == "scratch" or image.isdecimal():
             return None
-        return self._get(Role.BUILD, image, evidence)
+        return self._get(_BUILD, image, evidence)
 
     def _name_stage(self, name: str) -> None:
         if len(self._stages) < _MAX_STAGES:
@@ -251,14 +254,14 @@ class ScriptLines:
         self._remember(match["vertex"], None)
 
     def _load_metadata(self, match: Match, evidence: Evidence) -> Row | None:
-        row = self._get(Role.BUILD, text(match["image"]), evidence)
+        row = self._get(_BUILD, text(match["image"]), evidence)
         self._remember(match["vertex"], row)
         return row
 
     def _buildkit_image(self, match: Match, evidence: Evidence) -> Row | None:
         """Take an image whose digest the registry has just told."""
         name, _, digest = text(match["image"]).partition("@")
-        row = self._get(Role.BUILD, name, evidence)
+        row = self._get(_BUILD, name, evidence)
         self._remember(match["vertex"], row)
         if row is not None and digest:
             # Old clients cut a step's name at 72 bytes: the digest ends in dots and is none.
@@ -290,7 +293,7 @@ class ScriptLines:
 
     def _build_failed(self, match: Match, evidence: Evidence) -> Row | None:
         """Read the last word of a build; mostly its step has told the error before."""
-        row = self._get(Role.BUILD, text(match["image"]), evidence)
+        row = self._get(_BUILD, text(match["image"]), evidence)
         if row is not None and row.error_kind is None:
             row.fail(match["error"], evidence)
         return row
@@ -350,7 +353,7 @@ class ScriptLines:
             if self._trying is not None:
                 self._trying.asked = False
                 self._trying.reach(Outcome.FAILED, self._trying.evidence)
-            self._trying = self._get(Role.SCRIPT, image, evidence)
+            self._trying = self._get(_SCRIPT, image, evidence)
         if self._trying is not None:
             self._trying.ask(evidence)
         return self._trying
@@ -363,7 +366,7 @@ class ScriptLines:
         return row
 
     def _podman_error(self, match: Match, evidence: Evidence) -> Row | None:
-        row = self._trying or self._get(Role.SCRIPT, text(match["image"]), evidence)
+        row = self._trying or self._get(_SCRIPT, text(match["image"]), evidence)
         if row is not None:
             row.fail(match["error"], evidence)
         self._trying = self._base = None
@@ -373,41 +376,42 @@ class ScriptLines:
 
     def _copied(self, match: Match, evidence: Evidence) -> Row | None:
         """Take a source that is being copied: the registry is asked for it."""
-        row = self._get(Role.SCRIPT, text(match["image"]), evidence)
+        row = self._get(_SCRIPT, text(match["image"]), evidence)
         if row is not None:
             row.answer(evidence)
         return row
 
-    handlers: ClassVar[dict[str, Callable[[ScriptLines, Match, Evidence], Row | None]]] = {
-        "script.echo": _echo,
-        "docker.absent": _announce,
-        "docker.pull_from": _begin_pull,
-        "docker.pull_digest": _digest,
-        "docker.pull_status": _end_pull,
-        "docker.error": _fail,
-        "compose.pulling": _compose_v1,
-        "compose.image": _compose_v5,
-        "build.from": _build_from,
-        "build.layer": _build_layer,
-        "buildkit.metadata": _load_metadata,
-        "buildkit.frontend": _buildkit_image,
-        "buildkit.from": _buildkit_image,
-        "buildkit.vertex": _vertex,
-        "buildkit.failed": _build_failed,
-        "buildkit.step": _buildkit_step,
-        "kaniko.image": _kaniko_image,
-        "kaniko.stage": _kaniko_stage,
-        "kaniko.progress": _kaniko_arrived,
-        "kaniko.error": _kaniko_error,
-        "buildah.step": _buildah_step,
-        "podman.trying": _podman_trying,
-        "podman.copying": _podman_copying,
-        "podman.error": _podman_error,
-        "crane.copying": _copied,
-        "skopeo.copying": _copied,
-        "nerdctl.resolved": _copied,
-    }
-    """Each folds the line of one rule, and returns the row that it touched."""
+
+HANDLERS: Final[Mapping[str, Callable[[ScriptLines, Match, Evidence], Row | None]]] = {
+    "script.echo": ScriptLines._echo,
+    "docker.absent": ScriptLines._announce,
+    "docker.pull_from": ScriptLines._begin_pull,
+    "docker.pull_digest": ScriptLines._digest,
+    "docker.pull_status": ScriptLines._end_pull,
+    "docker.error": ScriptLines._fail,
+    "compose.pulling": ScriptLines._compose_v1,
+    "compose.image": ScriptLines._compose_v5,
+    "build.from": ScriptLines._build_from,
+    "build.layer": ScriptLines._build_layer,
+    "buildkit.metadata": ScriptLines._load_metadata,
+    "buildkit.frontend": ScriptLines._buildkit_image,
+    "buildkit.from": ScriptLines._buildkit_image,
+    "buildkit.vertex": ScriptLines._vertex,
+    "buildkit.failed": ScriptLines._build_failed,
+    "buildkit.step": ScriptLines._buildkit_step,
+    "kaniko.image": ScriptLines._kaniko_image,
+    "kaniko.stage": ScriptLines._kaniko_stage,
+    "kaniko.progress": ScriptLines._kaniko_arrived,
+    "kaniko.error": ScriptLines._kaniko_error,
+    "buildah.step": ScriptLines._buildah_step,
+    "podman.trying": ScriptLines._podman_trying,
+    "podman.copying": ScriptLines._podman_copying,
+    "podman.error": ScriptLines._podman_error,
+    "crane.copying": ScriptLines._copied,
+    "skopeo.copying": ScriptLines._copied,
+    "nerdctl.resolved": ScriptLines._copied,
+}
+"""Each folds the line of one rule, and returns the row that it touched."""
 
 
 def _same_repository(one: str, other: str) -> bool:

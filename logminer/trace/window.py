@@ -97,9 +97,8 @@ class Window:
                 self.cuts = [end]
                 self._skipping = True
                 return end
-        end = max(end, begin)
-        self.cuts = self._cut(begin, end)
-        return end
+        self.cuts = self._cut(begin, end) if end - begin > MAX_DRAWING else []
+        return max(end, begin)
 
     def keep(self, stop: int, *, stamped: bool, wanted: int = 0) -> None:
         """Take everything before `stop` as read, and forget what nothing can reach any more.
@@ -108,7 +107,8 @@ class Window:
         the trace to read on.
         """
         data = self.data
-        self.cut_lines += sum(1 for cut in self.cuts if cut <= stop)
+        if self.cuts:
+            self.cut_lines += sum(1 for cut in self.cuts if cut <= stop)
         line = data.rfind(b"\n", self.begin, stop) + 1
         if line == stop and stop > self.begin:
             self.resumed = None
@@ -126,16 +126,16 @@ class Window:
         if self.resumed is not None:
             self.resumed = Resumed(self.resumed.line - floor, self.resumed.stamp)
 
-    def line_number(self, position: int) -> int:
-        """Return the number, from 1, of the physical line that this position is in."""
-        if position < self._counted:
-            return self._lines - self.data.count(b"\n", max(0, position), self._counted) + 1
-        if position - self._counted < _SHORT:
-            self._lines += self.data.count(b"\n", self._counted, position)
+    def place(self, position: int) -> tuple[int, int]:
+        """Return the number of the physical line that begins here, from 1, and where it begins."""
+        counted = self._counted
+        if position > counted:
+            self._lines += count_lf(self.data, counted, position)
             self._counted = position
-        else:
-            self._count(position)
-        return self._lines + 1
+        elif position < counted:
+            after = self.data.count(b"\n", max(0, position), counted)
+            return self._lines - after + 1, self.base + position
+        return self._lines + 1, self.base + position
 
     def lines(self) -> int:
         """Return how many lines there are, the last one counted though no LF ends it."""

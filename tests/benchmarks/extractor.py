@@ -6,7 +6,8 @@ Rivals read the same files in the same run, one process each:
 * `rg -j1` with the rules' own `find` expressions, the lines it finds printed into a pipe;
 * the same expressions as one alternation of Python's `re` over blocks of whole lines, each line
   that is found read with the rules' own `read`.
-Ours is the full way to rows: open, read, feed, finish. Medians of all rounds, interleaved, in
+Ours is the full way to rows: open, read, feed, finish; as it is imported, compiled
+(`HATCH_BUILD_HOOKS_ENABLE=1 pip install .`) or not. Medians of all rounds, interleaved, in
 seconds of processor time (user and system, of a rival's process too): what other programs do at the
 same time then matters less.
 """
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from corpus import write
 
-from logminer.trace import Extractor
+from logminer.trace import Extractor, extract
 from logminer.trace.rules import RULES
 
 if TYPE_CHECKING:
@@ -118,7 +119,9 @@ def main() -> None:
     )
     medians |= measure({"re, block-wise": lambda: expressions(files)}, 1)
     rival = medians["rg -j1"]
-    print(f"{len(files):,} logs, {size / 1e6:,.0f} MB, medians of {options.rounds} rounds\n")
+    compiled = "not compiled" if str(extract.__file__).endswith(".py") else "compiled"
+    print(f"{len(files):,} logs, {size / 1e6:,.0f} MB, medians of {options.rounds} rounds")
+    print(f"logminer.trace is {compiled}\n")
     print(f"{'':26}{'seconds':>9}{'MB/s':>8}{'x rg':>7}")
     for name, seconds in medians.items():
         print(f"{name:26}{seconds:9.2f}{size / seconds / 1e6:8.0f}{rival / seconds:7.2f}")

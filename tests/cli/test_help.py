@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Invoke = Callable[..., Result]
-COMMANDS = ["demo", "harvest", "status", "verify", "extract", "report", "schema"]
+COMMANDS = ["demo", "harvest", "status", "verify", "extract", "report", "schema", "inventory"]
 HEAVY = {"pandas", "pyarrow", "duckdb", "httpx", "aiohttp", "hyperscan", "gitlab", "rich", "jinja2"}
 
 LOADED = """
@@ -42,7 +42,7 @@ def test_every_command_has_help(invoke: Invoke, name: str) -> None:
     first = end.stdout.splitlines()[2].strip()
     assert end.exit_code == 0
     assert end.stderr == ""
-    assert f"  {name:<7}  {first}\n" in invoke("--help").stdout
+    assert f"  {name:<9}  {first}\n" in invoke("--help").stdout
     assert max(map(len, end.stdout.splitlines())) <= 80
 
 

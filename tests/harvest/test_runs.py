@@ -18,7 +18,7 @@ from logminer.harvest import Options, Tally, harvest, verify
 from logminer.harvest.verify import repair
 from logminer.model import Depth
 from logminer.simulator import Behaviour, Company, Faults, Server, serve
-from logminer.store import Ledger, Store, source_of
+from logminer.store import Ledger, Store, open_store, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -460,7 +460,7 @@ def test_a_server_that_is_down(
         night()
 
     source = source_of(server.url.removeprefix("http://"))
-    with Ledger.read(Store(tmp_path / "s").ledger_path(source)) as ledger:
+    with open_store(tmp_path / "s").read_ledger(source) as ledger:
         (run,) = ledger.runs(5)
         assert run.exit_code == 1
         assert run.tally["failed"] >= 20

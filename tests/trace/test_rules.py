@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logminer.trace.rules import RULES, Dress, Rule, Speaker
-from logminer.trace.runner import RunnerLines
+from logminer.trace.runner import HANDLERS as RUNNERS
 from logminer.trace.scanner import CONTINUATION, CONTINUED, SHARING, scanner
-from logminer.trace.script import ScriptLines
+from logminer.trace.script import HANDLERS as SCRIPTS
 
 EXAMPLES = [(rule, example) for rule in RULES for example in rule.examples]
 FINDS = [*(rule.find for rule in RULES), CONTINUED]
@@ -57,8 +57,8 @@ def test_only_the_runner_wears_its_dress() -> None:
 
 def test_each_rule_has_one_handler() -> None:
     """What a rule reads is folded by exactly one of the two folders; frame lines by neither."""
-    runner = set(RunnerLines.handlers)
-    script = set(ScriptLines.handlers)
+    runner = set(RUNNERS)
+    script = set(SCRIPTS)
 
     assert runner == {rule.name for rule in RULES if rule.speaker is Speaker.RUNNER}
     assert script == {rule.name for rule in RULES if rule.speaker is Speaker.SCRIPT}
