@@ -10,7 +10,7 @@ Facts flow down this picture, imports point up it, and no arrow is missing (impo
     reference                                 image references
     period                                    since and until
     model                                     frozen values
-    errors                                    one tree
+    errors | foreign                          one tree | foreign text made harmless
 
     import logminer
     store = logminer.open("store")

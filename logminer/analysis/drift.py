@@ -20,14 +20,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, TypeAlias, Unpack
 
-from logminer.analysis.source import Comparison, Frames, Source
+from logminer.analysis.source import Anywhere, Comparison, Frames
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from logminer.analysis.when import When
 
-Both: TypeAlias = "Source | Frames"
+Both: TypeAlias = "Anywhere | Frames"
 
 _HAD: Final = """
     , had AS (
@@ -36,7 +36,7 @@ _HAD: Final = """
         FROM rows
         WHERE outcome IN ('pulled', 'present', 'used') AND reference IS NOT NULL
     )
-    , stated AS (
+    , named_images AS (
         SELECT instance, project_id, reference, count(*) AS declarations,
             list(DISTINCT kind) AS kinds, min(file_url) AS file_url
         FROM declared
@@ -51,7 +51,7 @@ _HAD: Final = """
         GROUP BY ALL
     )
 """
-"""`had`: uses that got their image; `stated` and `used`: a row for each image of each project."""
+"""`had`: uses that got their image; `named_images`, `used`: a row for each image of a project."""
 
 _UNKNOWN: Final = r"""
     , unknown AS (
@@ -115,7 +115,7 @@ _PULLED: Final = _comparison(
     SELECT reference, count(*) AS projects, sum(jobs)::BIGINT AS jobs, sum(uses)::BIGINT AS uses,
         sum(pulls)::BIGINT AS pulls, sum(declarations)::BIGINT AS declarations,
         min(file_url) AS file_url, max_by(used.log_url, (last, used.log_url)) AS log_url
-    FROM stated JOIN used USING (instance, project_id, reference)
+    FROM named_images JOIN used USING (instance, project_id, reference)
     GROUP BY reference
     ORDER BY pulls DESC, uses DESC, reference
     LIMIT $limit
@@ -141,7 +141,7 @@ _NEVER_PULLED: Final = _comparison(
         sum(declarations)::BIGINT AS declarations,
         coalesce(any_value(elsewhere.projects), 0) AS elsewhere,
         min(file_url) AS file_url, max_by(refused.log_url, (last, refused.log_url)) AS log_url
-    FROM stated
+    FROM named_images
     ANTI JOIN used USING (instance, project_id, reference)
     LEFT JOIN refused USING (instance, project_id, reference)
     LEFT JOIN elsewhere USING (reference)
@@ -190,7 +190,7 @@ _NEVER_DECLARED: Final = _comparison(
         END AS file_url
         FROM had
         JOIN known USING (instance, project_id)
-        ANTI JOIN stated USING (instance, project_id, reference)
+        ANTI JOIN named_images USING (instance, project_id, reference)
         LEFT JOIN named USING (instance, project_id, job)
         LEFT JOIN explained USING (instance, job_id, ordinal)
     )
@@ -215,7 +215,7 @@ _MOVING_TAGS: Final = _comparison(
         count(DISTINCT (instance, job_id)) AS jobs,
         count(*) AS uses, count(*) FILTER (outcome = 'pulled') AS pulls,
         min(file_url) AS file_url, max_by(log_url, (moment, job_id, ordinal)) AS log_url
-    FROM had JOIN stated USING (instance, project_id, reference)
+    FROM had JOIN named_images USING (instance, project_id, reference)
     WHERE digest IS NOT NULL AND NOT contains(reference, '@')
     GROUP BY reference
     HAVING count(DISTINCT digest) > 1
@@ -241,7 +241,7 @@ _DETOURS: Final = _comparison(
         GROUP BY ALL
     )
     , got AS (
-        SELECT *, {_SOURCE} FROM had ANTI JOIN stated USING (instance, project_id, reference)
+        SELECT *, {_SOURCE} FROM had ANTI JOIN named_images USING (instance, project_id, reference)
     )
     SELECT source, coalesce(declared_via, 'directly') AS declared_via,
         coalesce(via, 'directly') AS pulled_via,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 from logminer.analysis.source import Question
+from logminer.analysis.words import JOBS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -12,28 +13,65 @@ if TYPE_CHECKING:
     from logminer.analysis.source import Source
     from logminer.analysis.when import When
 
+_OF_LOGS_READ = {
+    "not_understood": "NOT recognised",
+    "without_image": (
+        "recognised AND images = 0 AND (executor = 'kubernetes' OR executor LIKE 'docker%')"
+    ),
+    "truncated": "truncated",
+    "prepare_only": "depth = 'prepare'",
+}
+"""What may be wrong with a log that was read, and the SQL that says so."""
+
+_UNREAD = ("empty", "erased", "missing", "forbidden", "failed", "not_started")
+_COLUMNS = ("trace_state", "recognised", "executor", "truncated", "depth", "images")
+
+_COUNTS = ", ".join(
+    [
+        *(f"count(*) FILTER (trace_state = '{state}') AS {state}" for state in _UNREAD),
+        *(
+            f"count(*) FILTER (trace_state = 'ok' AND {condition}) AS {name}"
+            for name, condition in _OF_LOGS_READ.items()
+        ),
+    ]
+)
+_KINDS = (*_OF_LOGS_READ, *_UNREAD)
+_VALUES = ", ".join(f"('{gap}')" for gap in _KINDS)
+_HAS = " ".join(
+    f"WHEN '{name}' THEN trace_state = 'ok' AND {condition}"
+    for name, condition in _OF_LOGS_READ.items()
+)
+
 _COVERAGE = Question(
     table="jobs",
-    columns=("trace_state", "recognised", "executor", "truncated", "depth", "images"),
-    sql="""
-        SELECT
-            count(*) AS jobs,
-            count(*) FILTER (trace_state = 'ok') AS read,
-            count(*) FILTER (trace_state = 'empty') AS empty,
-            count(*) FILTER (trace_state = 'erased') AS erased,
-            count(*) FILTER (trace_state = 'missing') AS missing,
-            count(*) FILTER (trace_state = 'forbidden') AS forbidden,
-            count(*) FILTER (trace_state = 'failed') AS failed,
-            count(*) FILTER (trace_state = 'not_started') AS not_started,
-            count(*) FILTER (trace_state = 'ok' AND NOT recognised) AS not_understood,
-            count(*) FILTER (
-                trace_state = 'ok' AND recognised AND images = 0
-                AND (executor = 'kubernetes' OR executor LIKE 'docker%')
-            ) AS without_image,
-            count(*) FILTER (trace_state = 'ok' AND truncated) AS truncated,
-            count(*) FILTER (trace_state = 'ok' AND depth = 'prepare') AS prepare_only
+    columns=_COLUMNS,
+    sql=f"""
+        SELECT count(*) AS jobs, count(*) FILTER (trace_state = 'ok') AS read, {_COUNTS}
         FROM rows
-    """,
+    """,  # noqa: S608 -- only constants of this module
+)
+
+_GAPS = Question(
+    table="jobs",
+    columns=(*_COLUMNS, "instance", "job_id", "runner_version"),
+    optional=("job_url",),
+    sql=f"""
+        SELECT
+            gap,
+            executor,
+            runner_version,
+            {JOBS} AS jobs,
+            min(moment) AS first_seen,
+            max(moment) AS last_seen,
+            arg_max(job_url, job_id) AS evidence
+        FROM rows
+        JOIN (VALUES {_VALUES}) AS kinds(gap)
+          ON CASE gap {_HAS} ELSE trace_state = gap END
+        GROUP BY gap, executor, runner_version
+        ORDER BY
+            list_position({list(_KINDS)}, gap),
+            jobs DESC, executor NULLS LAST, runner_version NULLS LAST
+    """,  # noqa: S608 -- only constants of this module
 )
 
 
@@ -49,3 +87,17 @@ def coverage(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFram
       reader), `prepare_only` (read up to the end of the runner's preparation).
     """
     return _COVERAGE.ask(source, when)
+
+
+def gaps(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFrame:
+    """Return one row for each reason why answers may be incomplete, executor and runner version.
+
+    * `gap` (text): a column of `coverage` that counts it, the doubtful logs before the unread ones;
+    * `executor`, `runner_version` (text): null where no log tells;
+    * `jobs` (int64);
+    * `first_seen`, `last_seen` (datetime64, UTC): when the first and the last of them was;
+    * `evidence` (text): address of the newest of these jobs.
+
+    A log may be doubtful in two ways, and then counts in both.
+    """
+    return _GAPS.ask(source, when)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack, get_args
 
-from logminer.analysis.source import Question
+from logminer.analysis.source import Question, at_least_one
+from logminer.analysis.split import KEYS, NAME, known
+from logminer.analysis.words import EVIDENCE, FAILED, LINKED, PROJECTS, PULLS, SHARE
 from logminer.errors import UsageError
 from logminer.model import Role
 
@@ -12,14 +14,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from logminer.analysis.source import Source
+    from logminer.analysis.split import Split
     from logminer.analysis.when import When
 
 By: TypeAlias = Literal["day", "week", "month"]
 """Width of a bucket in time; a week begins on Monday (ISO 8601)."""
-
-_PULLS = "count(*) FILTER (outcome = 'pulled')"
-_FAILED = "count(*) FILTER (outcome = 'failed')"
-_SHARE = f"{_PULLS} / nullif((SELECT {_PULLS} FROM rows), 0)"  # noqa: S608 -- constants
 
 _TOTALS = Question(
     table="images",
@@ -27,14 +26,23 @@ _TOTALS = Question(
     sql=f"""
         SELECT
             count(*) AS uses,
-            {_PULLS} AS pulls,
+            {PULLS} AS pulls,
             -- A registry holds no slash, so two pairs never give one text; null stays null.
             count(DISTINCT registry || '/' || repository) FILTER (outcome = 'pulled')
                 AS repositories,
-            {_FAILED} AS failed
+            {FAILED} AS failed
         FROM rows
     """,  # noqa: S608 -- only constants of this module
 )
+
+_BUCKETS = """
+    unnest(generate_series(
+        date_trunc($by, coalesce($since::TIMESTAMPTZ, min(moment))),
+        coalesce($until::TIMESTAMPTZ - INTERVAL 1 MICROSECOND, max(moment)),
+        ('1 ' || $by)::INTERVAL
+    ))
+"""
+"""The first moment of every bucket of the asked time, over `rows`."""
 
 _OVER_TIME = Question(
     table="images",
@@ -42,33 +50,78 @@ _OVER_TIME = Question(
     sql=f"""
         SELECT
             bucket.start,
-            {_PULLS} AS pulls,
-            {_FAILED} AS failed
-        FROM (
-            SELECT unnest(generate_series(
-                date_trunc($by, coalesce($since::TIMESTAMPTZ, min(moment))),
-                coalesce($until::TIMESTAMPTZ - INTERVAL 1 MICROSECOND, max(moment)),
-                ('1 ' || $by)::INTERVAL
-            )) AS start
-            FROM rows
-        ) AS bucket
+            {PULLS} AS pulls,
+            {FAILED} AS failed
+        FROM (SELECT {_BUCKETS} AS start FROM rows) AS bucket
         LEFT JOIN rows ON date_trunc($by, rows.moment) = bucket.start
         GROUP BY bucket.start
         ORDER BY bucket.start
     """,  # noqa: S608 -- only constants of this module
 )
 
+_SPLIT_OVER_TIME = {
+    split: Question(
+        table="images",
+        columns=("instance", "job_id", "outcome", *key.columns),
+        sql=f"""
+            , keyed AS (
+                SELECT
+                    date_trunc($by, moment) AS start,
+                    {key.key} AS key,
+                    arg_max({key.name}, job_id) AS name,
+                    max(job_id) AS newest,
+                    any_value(instance) AS instance,
+                    count(*) AS uses,
+                    {PULLS} AS pulls,
+                    {FAILED} AS failed
+                FROM rows
+                GROUP BY ALL
+            ), top AS (
+                SELECT
+                    key,
+                    arg_max(name, newest) AS name,
+                    any_value(instance) AS instance,
+                    sum(pulls) AS pulls,
+                    sum(uses) AS uses
+                FROM keyed
+                GROUP BY key
+                ORDER BY pulls DESC, uses DESC, key NULLS LAST
+                LIMIT $limit
+            ), named AS (
+                SELECT
+                    key,
+                    {NAME} AS name,
+                    row_number() OVER (ORDER BY pulls DESC, uses DESC, key NULLS LAST) AS place
+                FROM top
+            )
+            SELECT
+                bucket.start,
+                named.name AS {split},
+                coalesce(keyed.pulls, 0) AS pulls,
+                coalesce(keyed.failed, 0) AS failed
+            FROM (SELECT {_BUCKETS} AS start FROM rows) AS bucket
+            CROSS JOIN named
+            LEFT JOIN keyed
+                ON keyed.start = bucket.start AND keyed.key IS NOT DISTINCT FROM named.key
+            ORDER BY bucket.start, named.place
+        """,  # noqa: S608 -- only constants of this package
+    )
+    for split, key in KEYS.items()
+}
+
 _TOP_REPOSITORIES = Question(
     table="images",
     columns=("instance", "project_id", "registry", "repository", "outcome"),
+    optional=LINKED,
     sql=f"""
         SELECT
             registry,
             repository,
             count(*) AS uses,
-            {_PULLS} AS pulls,
-            {_SHARE} AS share,
-            count(DISTINCT (instance, project_id)) AS projects
+            {PULLS} AS pulls,
+            {SHARE} AS share,
+            {PROJECTS} AS projects,
+            {EVIDENCE} AS evidence
         FROM rows
         WHERE repository IS NOT NULL
         GROUP BY registry, repository
@@ -80,15 +133,17 @@ _TOP_REPOSITORIES = Question(
 _BY_REGISTRY = Question(
     table="images",
     columns=("instance", "project_id", "registry", "repository", "outcome"),
+    optional=LINKED,
     sql=f"""
         SELECT
             registry,
             count(*) AS uses,
-            {_PULLS} AS pulls,
-            {_SHARE} AS share,
-            {_FAILED} AS failed,
+            {PULLS} AS pulls,
+            {SHARE} AS share,
+            {FAILED} AS failed,
             count(DISTINCT repository) AS repositories,
-            count(DISTINCT (instance, project_id)) AS projects
+            {PROJECTS} AS projects,
+            {EVIDENCE} AS evidence
         FROM rows
         GROUP BY registry
         ORDER BY pulls DESC, uses DESC, registry NULLS LAST
@@ -102,11 +157,11 @@ _BY_ROLE = Question(
         SELECT
             role,
             count(*) AS uses,
-            {_PULLS} AS pulls,
-            {_SHARE} AS share,
+            {PULLS} AS pulls,
+            {SHARE} AS share,
             count(*) FILTER (outcome = 'present') AS present,
             count(*) FILTER (outcome = 'used') AS used,
-            {_FAILED} AS failed,
+            {FAILED} AS failed,
             count(*) FILTER (outcome = 'rejected') AS rejected,
             count(*) FILTER (outcome = 'declared') AS declared
         FROM rows
@@ -116,26 +171,43 @@ _BY_ROLE = Question(
 )
 
 
+def known_width(by: str) -> str:
+    """Return the width of a bucket in time; raises UsageError for an unknown one."""
+    if by not in get_args(By):
+        raise UsageError(f"by is day, week or month, not {by!r}")
+    return by
+
+
 def totals(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFrame:
     """Return one row, all int64: `uses`, `pulls`, `repositories` (distinct, pulled), `failed`."""
     return _TOTALS.ask(source, when)
 
 
 def pulls_over_time(
-    source: Source | pd.DataFrame, *, by: By = "day", **when: Unpack[When]
+    source: Source | pd.DataFrame,
+    *,
+    by: By = "day",
+    split: Split | None = None,
+    limit: int = 10,
+    **when: Unpack[When],
 ) -> pd.DataFrame:
     """Return one row for each day, week or month, also for those without a pull, in order.
 
     * `start` (datetime64, UTC): the first moment of the bucket;
+    * with a `split`, `registry`, `repository`, `project`, `role` or `runner` (text): the name of
+      the group, as `logminer.analysis.split` says; null for the uses of which it is not known;
     * `pulls`, `failed` (int64): uses of jobs in the bucket that lie in the asked time.
 
     The buckets reach from `since` to `until`; where a side is open, to the first or last row.
     A bucket at the edge counts only its part of the asked time.
-    Raises UsageError for an unknown `by`.
+    A split has a row for each bucket and each of the `limit` most pulled groups, most pulled first.
+    Raises UsageError for an unknown `by` or `split` and for a limit below 1.
     """
-    if by not in get_args(By):
-        raise UsageError(f"by is day, week or month, not {by!r}")
-    return _OVER_TIME.ask(source, when, by=by)
+    width = known_width(by)
+    if split is None:
+        return _OVER_TIME.ask(source, when, by=width)
+    question = _SPLIT_OVER_TIME[known(split)]
+    return question.ask(source, when, by=width, limit=at_least_one(limit))
 
 
 def top_repositories(
@@ -147,15 +219,14 @@ def top_repositories(
     * `uses`, `pulls` (int64);
     * `share` (float64): part of all pulls in the asked time, 0 to 1, also of those whose
       repository the log does not tell; NaN where there is no pull at all;
-    * `projects` (int64): distinct projects that used it.
+    * `projects` (int64): distinct projects that used it;
+    * `evidence` (text): address of a line in a job log, see `logminer.analysis`.
 
     Equal pulls are ordered by uses, then by name. Uses without a repository (known only by an
     image ID, or with an unresolved variable) have no row.
     Raises UsageError for a limit below 1.
     """
-    if limit < 1:
-        raise UsageError(f"limit is 1 or more, not {limit}")
-    return _TOP_REPOSITORIES.ask(source, when, limit=limit)
+    return _TOP_REPOSITORIES.ask(source, when, limit=at_least_one(limit))
 
 
 def by_registry(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFrame:
@@ -164,7 +235,8 @@ def by_registry(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataF
     * `registry` (text): null, in the last place of its equals, where the log does not tell;
     * `uses`, `pulls` (int64);
     * `share` (float64): part of all pulls in the asked time, 0 to 1; NaN where there is none;
-    * `failed`, `repositories`, `projects` (int64): the last two distinct, over all uses.
+    * `failed`, `repositories`, `projects` (int64): the last two distinct, over all uses;
+    * `evidence` (text): address of a line in a job log, see `logminer.analysis`.
     """
     return _BY_REGISTRY.ask(source, when)
 

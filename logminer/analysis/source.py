@@ -1,7 +1,6 @@
 """One door between the verbs and their data: a store's files or a DataFrame become SQL rows.
 
-Strategy: every question runs in a DuckDB of its own, in memory, that may open the files it was
-given and nothing else, and whose configuration is locked before any of them is read.
+Strategy: every question runs in a DuckDB of its own (`engine`), which sees nothing else.
 A file name is data, never SQL, and so is every bound in time.
 Only the columns a question names are read.
 
@@ -12,32 +11,45 @@ started, or was created if it never started: a period may begin in the middle of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from logminer.analysis.when import Span, When, span
+from logminer.analysis.engine import database, patiently, reason
+from logminer.analysis.when import When, span
 from logminer.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import duckdb
     import pandas as pd
     import pyarrow as pa
     import pyarrow.dataset as ds
 
-Table: TypeAlias = Literal["images", "jobs"]
-Parameter: TypeAlias = "str | int | dt.datetime | list[str] | None"
+_T = TypeVar("_T")
+Table: TypeAlias = Literal["images", "jobs", "declared"]
+TABLES: tuple[Table, ...] = ("images", "jobs")
+Parameter: TypeAlias = "str | int | dt.datetime | list[str] | list[str | None] | None"
 
 _MOMENTS = ("created_at", "started_at")
 """Needed by every question, to tell when a job was."""
+
+_FILES = "read_parquet($files, hive_partitioning = false)"
+"""The hive path repeats the day, which no question reads; a directory above the store that looks
+like a partition must not add a column."""
 
 _TYPES = {
     "created_at": "timestamp",
     "started_at": "timestamp",
     "project_id": "int64",
     "job_id": "int64",
+    "runner_id": "int64",
+    "ordinal": "int64",
+    "pull_attempts": "int64",
+    "line": "int64",
+    "date": "day",
     "images": "int64",
+    "downloaded": "bool",
     "truncated": "bool",
     "recognised": "bool",
 }
@@ -81,37 +93,57 @@ class Question:
     table: Table
     columns: tuple[str, ...]
     sql: str
+    optional: tuple[str, ...] = ()
+    """Columns that a frame may lack: they are null then. A store has every column."""
 
     def ask(
-        self, source: Source | pd.DataFrame, when: When, **parameters: str | int
+        self, source: Source | pd.DataFrame, when: When, **parameters: Parameter
     ) -> pd.DataFrame:
         """Return the answer as a frame.
 
         Raises UsageError for a time that cannot be understood and for a frame that is not one of
         this table; StoreError for a file that cannot be read.
         """
+        import pandas as pd  # noqa: PLC0415 -- heavy, see the package docstring
+
         bounds = span(when)
-        connection = _connect()
-        try:
-            origin, files = _attach(connection, source, self, bounds)
-            values: dict[str, Parameter] = {
-                **parameters,
-                **files,
-                "since": bounds.since,
-                "until": bounds.until,
-            }
-            return _run(connection, self._statement(origin), values)
-        finally:
-            connection.close()
+        values = {**parameters, "since": bounds.since, "until": bounds.until}
+        if isinstance(source, pd.DataFrame):
+            return self._of(_from_frame(source, self), values)
+        if isinstance(source, Anywhere) and not source.is_local:
+            # DuckDB asks it for the columns that the question reads.
+            return self._of(source.dataset(self.table, *bounds.days), values)
+        return steady(
+            lambda: source.files(self.table, *bounds.days),
+            lambda files: (
+                self._read(files, values) if files else self._of(_empty(source, self), values)
+            ),
+        )
+
+    def _of(self, table: pa.Table | ds.Dataset, values: Mapping[str, Parameter]) -> pd.DataFrame:
+        """Return the answer about the rows of a table."""
+        with database([]) as connection:
+            connection.register("given", table)
+            return _run(connection, self.statement("given"), values)
+
+    def _read(self, files: list[str], values: Mapping[str, Parameter]) -> pd.DataFrame:
+        """Return the answer about the rows in some files."""
+        with database(files) as connection:
+            return _run(connection, self.statement(_FILES), {**values, "files": files})
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Every column the statement reads, in a fixed order."""
+        """Every column that must be there, in a fixed order."""
         return tuple(dict.fromkeys((*_MOMENTS, *self.columns)))
 
-    def _statement(self, origin: str) -> str:
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Every column the statement reads, in a fixed order."""
+        return tuple(dict.fromkeys((*self.needed, *self.optional)))
+
+    def statement(self, origin: str) -> str:
         """Return the whole statement; every part of it is a constant of this package."""
-        columns = ", ".join(f'"{name}"' for name in self.needed)
+        columns = ", ".join(f'"{name}"' for name in self.read)
         return f"""
             WITH rows AS (
                 SELECT {columns}, coalesce(started_at, created_at) AS moment
@@ -123,78 +155,70 @@ class Question:
         """  # noqa: S608 -- see the docstring: values are parameters
 
 
-def _connect() -> duckdb.DuckDBPyConnection:
-    """Return an empty database whose days are days in UTC, wherever it runs."""
-    import duckdb  # noqa: PLC0415 -- heavy, see the package docstring
-
-    connection = duckdb.connect(":memory:")
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
+def at_least_one(limit: int) -> int:
+    """Return a limit of rows; raises UsageError for one below 1."""
+    if limit < 1:
+        raise UsageError(f"limit is 1 or more, not {limit}")
+    return limit
 
 
-def _attach(
-    connection: duckdb.DuckDBPyConnection,
-    source: Source | pd.DataFrame,
-    question: Question,
-    bounds: Span,
-) -> tuple[str, Mapping[str, list[str]]]:
-    """Make the data readable and nothing else; return its SQL name and that name's parameters."""
-    import pandas as pd  # noqa: PLC0415 -- heavy, see the package docstring
+def steady(listed: Callable[[], list[str]], work: Callable[[list[str]], _T]) -> _T:
+    """Return what some work makes of the files that are there, also while a harvest publishes.
 
-    files: list[str] = []
-    table: pa.Table | ds.Dataset | None
-    if isinstance(source, pd.DataFrame):
-        table = _from_frame(source, question)
-    elif isinstance(source, Anywhere) and not source.is_local:
-        # DuckDB asks it for the columns that the question reads.
-        table = source.dataset(question.table, *bounds.days)
-    else:
-        files = source.files(question.table, *bounds.days)
-        table = None if files else _empty(source, question)
-    connection.execute("SET allowed_paths = ?", [files])
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
-    if table is None:
-        # The hive path repeats the day, which no question reads; a directory above the store
-        # that looks like a partition must not add a column.
-        return "read_parquet($files, hive_partitioning = false)", {"files": files}
-    connection.register("given", table)
-    return "given", {}
+    A published day is replaced whole, and open files stay whole; but one that was listed may be
+    taken away before it is opened. Then all is listed anew.
+    """
+    files = listed()
+    while True:
+        try:
+            return work(files)
+        except StoreError:
+            again = listed()
+            if set(files) <= set(again):
+                raise
+            files = again
 
 
 def _empty(source: Source, question: Question) -> pa.Table:
     """Return no rows with the types the store would have given."""
     schema = source.schema(question.table)
-    _require(question, schema.names, whose="the store's schema")
-    return schema.empty_table().select(list(question.needed))
+    _require(question.read, question, schema.names, whose="the store's schema")
+    return schema.empty_table().select(list(question.read))
 
 
 def _from_frame(frame: pd.DataFrame, question: Question) -> pa.Table:
     """Return the needed columns with the types of the store, whatever pandas made of them."""
     import pyarrow as pa  # noqa: PLC0415 -- heavy, see the package docstring
 
-    _require(question, [str(name) for name in frame.columns], whose="this frame")
+    present = [str(name) for name in frame.columns]
+    _require(question.needed, question, present, whose="this frame")
     named = {
         "timestamp": pa.timestamp("us", tz="UTC"),
         "int64": pa.int64(),
         "bool": pa.bool_(),
+        "day": pa.date32(),
         "text": pa.string(),
     }
-    schema = pa.schema([(name, named[_TYPES.get(name, "text")]) for name in question.needed])
+    schema = pa.schema([(name, named[_TYPES.get(name, "text")]) for name in question.read])
+    lacking = {name: None for name in question.read if name not in present}
     try:
         return pa.Table.from_pandas(
-            frame[list(question.needed)], schema=schema, preserve_index=False
+            frame[[name for name in question.read if name in present]].assign(**lacking),
+            schema=schema,
+            preserve_index=False,
         )
     except (ValueError, TypeError, NotImplementedError) as error:  # Arrow's errors are these
         raise UsageError(
             f"this frame does not hold {question.table} as Store.{question.table}() gives them: "
-            f"{_first_line(error)}"
+            f"{reason(error)}"
         ) from error
 
 
-def _require(question: Question, present: list[str], *, whose: str) -> None:
+def _require(
+    needed: tuple[str, ...], question: Question, present: list[str], *, whose: str
+) -> None:
     """Raise UsageError unless every needed column is there."""
-    missing = [name for name in question.needed if name not in present]
+    missing = [name for name in needed if name not in present]
     if missing:
         raise UsageError(
             f"{whose} has no column {', '.join(missing)}: this question is about "
@@ -209,13 +233,110 @@ def _run(
     import duckdb  # noqa: PLC0415 -- heavy, see the package docstring
 
     try:
-        frame: pd.DataFrame = connection.sql(statement, params=values).to_arrow_table().to_pandas()
+        table = patiently(
+            connection, lambda: connection.sql(statement, params=values).to_arrow_table()
+        )
     except duckdb.Error as error:
-        raise StoreError(f"the harvested files cannot be read: {_first_line(error)}") from error
+        raise StoreError(f"the harvested files cannot be read: {reason(error)}") from error
+    frame: pd.DataFrame = table.to_pandas()
     return frame
 
 
-def _first_line(error: Exception) -> str:
-    """Return what an error says, without the excerpts that follow it."""
-    text = str(error.args[0]) if error.args else type(error).__name__
-    return text.partition("\n")[0].strip()
+Frames: TypeAlias = "tuple[pd.DataFrame, pd.DataFrame]"
+"""Frames with the columns of `Store.images()` and of `Store.declared()`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stated(Question):
+    """The columns of `declared` that a comparison reads."""
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Every column, with those that tell which snapshot a declaration belongs to."""
+        return tuple(dict.fromkeys(("instance", "project_id", "date", *self.columns)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One SQL statement over `rows`, as a `Question`'s are, and over `declared`.
+
+    `declared` holds one snapshot of each project: its newest one up to the last day of the asked
+    time, or where it has none, its first one after that.
+    """
+
+    images: tuple[str, ...]
+    declared: tuple[str, ...]
+    sql: str
+
+    def ask(
+        self, source: Anywhere | Frames, when: When, **parameters: str | int | None
+    ) -> pd.DataFrame:
+        """Return the answer as a frame; raises as `Question.ask` does."""
+        bounds = span(when)
+        values: dict[str, Parameter] = {
+            **parameters,
+            "since": bounds.since,
+            "until": bounds.until,
+        }
+        if isinstance(source, tuple):
+            used, stated = source
+            return self._of(
+                _from_frame(used, self._used), _from_frame(stated, self._stated), values
+            )
+        told = source.dataset("declared", None, None)
+        if not source.is_local:
+            return self._of(source.dataset("images", *bounds.days), told, values)
+        return steady(
+            lambda: source.files("images", *bounds.days),
+            lambda files: (
+                self._read(files, told, values)
+                if files
+                else self._of(_empty(source, self._used), told, values)
+            ),
+        )
+
+    def _of(
+        self,
+        used: pa.Table | ds.Dataset,
+        stated: pa.Table | ds.Dataset,
+        values: Mapping[str, Parameter],
+    ) -> pd.DataFrame:
+        """Return the answer about the rows of two tables."""
+        with database([]) as connection:
+            connection.register("given", used)
+            connection.register("stated", stated)
+            return _run(connection, self._used.statement("given"), values)
+
+    def _read(
+        self, files: list[str], stated: ds.Dataset, values: Mapping[str, Parameter]
+    ) -> pd.DataFrame:
+        """Return the answer about the rows in some files, and declarations."""
+        with database(files) as connection:
+            connection.register("stated", stated)
+            return _run(connection, self._used.statement(_FILES), {**values, "files": files})
+
+    @property
+    def _stated(self) -> Question:
+        return _Stated(table="declared", columns=self.declared, sql="")
+
+    @property
+    def _used(self) -> Question:
+        """The question with all that follows `rows`; every part is a constant of this package."""
+        columns = ", ".join(f'"{name}"' for name in self._stated.needed)
+        rest = f"""
+            , declared AS (
+                SELECT {columns}
+                FROM stated
+                WINDOW snapshots AS (PARTITION BY instance, project_id)
+                QUALIFY date = coalesce(
+                    max(date) FILTER (
+                        date <= coalesce(
+                            ($until::TIMESTAMPTZ - INTERVAL 1 MICROSECOND)::DATE, 'infinity'::DATE
+                        )
+                    ) OVER snapshots,
+                    min(date) OVER snapshots
+                )
+            )
+            {self.sql}
+        """  # noqa: S608 -- see the docstring: values are parameters
+        return Question(table="images", columns=self.images, sql=rest)

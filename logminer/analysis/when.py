@@ -47,19 +47,24 @@ class Span:
         return (None if self.since is None else self.since.date()), last
 
 
+def clock(when: When) -> dt.datetime:
+    """Return the moment that relative texts are counted from, in UTC."""
+    return (when.get("now") or dt.datetime.now(dt.UTC)).astimezone(dt.UTC)
+
+
 def span(when: When) -> Span:
     """Return the bounds that the arguments of a verb ask for.
 
     Raises UsageError for a text that names no time, for a period together with bounds and for
     bounds that enclose nothing.
     """
-    now = when.get("now") or dt.datetime.now(dt.UTC)
+    now = clock(when)
     period, since, until = when.get("period"), when.get("since"), when.get("until")
     if period is not None:
         if since is not None or until is not None:
             raise UsageError("give a period, or since and until, not both")
         if isinstance(period, str):
-            period = Period.parse(period, today=now.astimezone(dt.UTC).date())
+            period = Period.parse(period, today=now.date())
         return Span(since=period.since, until=period.until)
     bounds = Span(since=_moment(since, now), until=_moment(until, now))
     if bounds.since is not None and bounds.until is not None and bounds.since >= bounds.until:

@@ -15,6 +15,9 @@
     clones    the files of local clones
     declared  declarations and findings as tables and reports
     explain   `logminer extract --explain`
+    exposed   `logminer exposure`
+    query     `logminer query`
+    rows      rows of any columns, batch by batch, in every format
     demo      the whole product without an account
 
 Results go to stdout, talk goes to stderr. Heavy rooms are imported inside the commands that use

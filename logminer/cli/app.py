@@ -94,6 +94,11 @@ RateOption = Annotated[
     ),
 ]
 
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to stdout."),
+]
+
 
 class Depth(StrEnum):
     """How much of a log is read."""
@@ -123,6 +128,23 @@ class ReportFormat(StrEnum):
     TABLE = "table"
     CSV = "csv"
     JSON = "json"
+
+
+class ExposureFormat(StrEnum):
+    """How those who depend on a name are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+class RowFormat(StrEnum):
+    """How the answer to a statement is printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
 
 
 class SchemaFormat(StrEnum):
@@ -407,10 +429,7 @@ def report(
     format: Annotated[  # noqa: A002 -- the flag's word
         ReportFormat, typer.Option("--format", "-f", help="table, csv or json.")
     ] = ReportFormat.TABLE,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to stdout."),
-    ] = None,
+    output: OutputOption = None,
 ) -> None:
     """Answer what our CI pulled in a period.
 
@@ -446,6 +465,90 @@ def schema(
             print(dictionary_json(data_dictionary()))
         else:
             dictionary_table(data_dictionary())
+
+
+@app.command()
+def exposure(  # noqa: PLR0913 -- one for each flag
+    store: StoreOption,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME…",
+            help="bitnami, bitnami/redis, 'docker.io/library/*', quay.io, python:3.8, …",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    names_file: Annotated[
+        Path | None,
+        typer.Option("--names", metavar="FILE", help="File with a name on each line; # remarks."),
+    ] = None,
+    period: Annotated[
+        str | None,
+        typer.Option("--period", "-p", metavar="PERIOD", help="last-quarter, 90d, 2026-07, …"),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Jobs from here on: 2026-07-01 or 90d.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Jobs before this moment, same forms.")
+    ] = None,
+    format: Annotated[  # noqa: A002 -- the flag's word
+        ExposureFormat, typer.Option("--format", "-f", help="table, csv or json.")
+    ] = ExposureFormat.TABLE,
+    output: OutputOption = None,
+) -> None:
+    """Answer who depends on images of these names.
+
+    For the day on which a registry announces a deletion or a price: which projects, jobs and
+    schedules use an organisation, a repository, a registry or a pattern, how often, last when,
+    through which proxy and with which digests. Without a time, in everything that was harvested.
+
+    A name without a registry is one of Docker Hub; * stands for anything. Images that came through
+    a proxy are found by the names they have behind it. csv and json have a row for each image and
+    job with all there is to hand over, and the address of a line in a job log that shows it.
+
+    The exit code is 0 also where nothing depends on a name; that is said on stderr.
+    """
+    with exit_codes():
+        from logminer.analysis import When  # noqa: PLC0415 -- heavy
+        from logminer.cli.exposed import run  # noqa: PLC0415 -- heavy
+        from logminer.cli.rows import Format  # noqa: PLC0415 -- heavy
+
+        when = When(period=period, since=since, until=until)
+        run(store, names or (), names_file, when=when, form=Format(format.value), output=output)
+
+
+@app.command()
+def query(
+    store: StoreOption,
+    sql: Annotated[
+        str | None,
+        typer.Argument(metavar="SQL", help="A SELECT; - reads it from stdin.", show_default=False),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="FILE", help="File with the SELECT.")
+    ] = None,
+    format: Annotated[  # noqa: A002 -- the flag's word
+        RowFormat, typer.Option("--format", "-f", help="table, csv, json or parquet.")
+    ] = RowFormat.TABLE,
+    output: OutputOption = None,
+) -> None:
+    """Answer a SELECT over the views images and jobs.
+
+    The dialect is DuckDB's; `logminer schema` prints the columns. A filter on date opens only the
+    files of those days:
+
+      logminer query "select registry, count(*) from images
+      where date >= '2026-07-01' and outcome = 'pulled' group by registry"
+
+    It only reads, and nothing but these two views. Rows are written as they are found.
+    """
+    with exit_codes():
+        from logminer.cli.query import run  # noqa: PLC0415 -- heavy
+        from logminer.cli.rows import Format  # noqa: PLC0415 -- heavy
+
+        run(store, sql, file, Format(format.value), output)
 
 
 from logminer.cli import declaring  # noqa: E402, F401 -- adds its commands after those above

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from logminer.cli.nightly import moments
 from logminer.cli.summary import few
-from logminer.cli.talk import counted, say, visible
+from logminer.cli.talk import counted, say
 from logminer.errors import StoreError, UsageError
+from logminer.foreign import visible
 from logminer.gitlab import Pacer
 from logminer.harvest import verify
 from logminer.harvest.verify import repair as queue_missing

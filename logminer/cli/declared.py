@@ -12,10 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from logminer.cli.talk import visible
+from logminer.foreign import cell, visible
 from logminer.model import Resolution
 from logminer.reference import image_columns
-from logminer.report.tidy import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -62,7 +61,7 @@ def _cell(value: object) -> object:
     """Return a number as it is, and text or a list of names as harmless text."""
     if value is None or isinstance(value, int):
         return value
-    return harmless(" ".join(value) if isinstance(value, list) else str(value))
+    return cell(" ".join(value) if isinstance(value, list) else str(value))
 
 
 def write_rows(rows: Iterable[Declaration], out: TextIO) -> None:

@@ -53,13 +53,13 @@ def inventory(  # noqa: PLR0913 -- one for each flag
     ] = None,
     *,
     store: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--store",
             "-s",
             envvar="LOGMINER_STORE",
-            metavar="DIR",
-            help="Directory of the store, for what a server's projects declare.",
+            metavar="STORE",
+            help="Directory or URL of the store, for what a server's projects declare.",
         ),
     ] = None,
     path: Annotated[

@@ -9,7 +9,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Final
 
-from logminer.cli.talk import visible
+from logminer.foreign import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable

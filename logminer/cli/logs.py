@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from logminer.cli.explain import HEAD, explainer
 from logminer.cli.pages import use_lines, use_table
-from logminer.cli.talk import complain, visible
+from logminer.cli.talk import complain
+from logminer.foreign import visible
 from logminer.reference import Upstreams
 from logminer.trace import Extractor
 

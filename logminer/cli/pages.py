@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from logminer.cli.output import show
-from logminer.cli.talk import visible
+from logminer.foreign import visible
 from logminer.report.words import fold
 from logminer.store.schema import data_dictionary
 

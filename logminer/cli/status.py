@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from logminer.cli.output import show
-from logminer.cli.talk import counted, visible
+from logminer.cli.talk import counted
 from logminer.errors import UsageError
+from logminer.foreign import visible
 from logminer.store import open_store
 
 if TYPE_CHECKING:

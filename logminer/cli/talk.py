@@ -13,22 +13,12 @@ from typing import TYPE_CHECKING, Final, TextIO
 import typer
 
 from logminer.errors import LogminerError
+from logminer.foreign import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 INTERRUPTED: Final = 130
-
-
-def visible(foreign: object) -> str:
-    r"""Return foreign text that a terminal can only print: whatever else it holds is escaped.
-
-    A control character would move the cursor or break the line; it becomes `\x1b` or `\n`.
-    """
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode("ascii")
-        for each in str(foreign)
-    )
 
 
 def counted(number: int, thing: str) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TextIO
 
 from logminer.analysis import drift
+from logminer.foreign import cell, visible
 from logminer.period import Period
 from logminer.report import words
 from logminer.report.build import spell
@@ -46,8 +47,6 @@ _COLUMNS: Final = (
     *("elsewhere", "digests", "first_digest", "last_digest", "file_url", "log_url"),
 )
 _COUNTS: Final = ("projects", "jobs", "pulls")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet evaluate a cell, if it stands first (OWASP, "CSV Injection")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -153,10 +152,10 @@ def _entry(row: Mapping[str, object]) -> Iterator[str]:
     """Yield the lines of one row: its counts and its name, then what is evidence."""
     numbers = "".join(f"{words.count(_number(row.get(each))):>9}" for each in _COUNTS)
     name = row.get("image") or row.get("source") or row["reference"]
-    yield f"{numbers}  {words.visible(str(name))}{_remark(row)}"
+    yield f"{numbers}  {visible(str(name))}{_remark(row)}"
     for key in ("file_url", "log_url"):
         if isinstance(row[key], str):
-            yield " " * (len(numbers) + 4) + words.visible(str(row[key]))
+            yield " " * (len(numbers) + 4) + visible(str(row[key]))
 
 
 def _remark(row: Mapping[str, object]) -> str:
@@ -168,7 +167,7 @@ def _remark(row: Mapping[str, object]) -> str:
     else:
         key = next((key for key in ("cause", "kinds", "digests") if key in row), None)
         said = f"{row[key]}{' digests' if key == 'digests' else ''}" if key else ""
-    return f"  ({words.visible(said)})" if said else ""
+    return f"  ({visible(said)})" if said else ""
 
 
 def _rows(frame: pd.DataFrame) -> Iterator[dict[str, object]]:
@@ -184,6 +183,4 @@ def _number(value: object) -> int:
 
 def _cell(value: object) -> object:
     """Return a cell that no spreadsheet takes for a formula."""
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
+    return cell(value) if isinstance(value, str) else value

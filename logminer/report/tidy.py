@@ -15,8 +15,7 @@ and never a column. `value` is always a number, empty where there is none.
 | failed_pulls | registry | kind of error |
 
 An empty name or detail means that the log does not tell.
-A name is foreign text, and a spreadsheet runs a cell that looks like a formula: such a cell gets
-a leading apostrophe, which spreadsheets take as "this is text".
+A name is foreign text, and a cell of it is nothing but text (`logminer.foreign.cell`).
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ import csv
 import math
 from typing import TYPE_CHECKING, TextIO
 
+from logminer.foreign import cell
 from logminer.report.stamp import stamp
 
 if TYPE_CHECKING:
@@ -36,21 +36,14 @@ if TYPE_CHECKING:
 
 COLUMNS = ("since", "until", "section", "name", "detail", "measure", "value")
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet evaluate a cell, if it stands first (OWASP, "CSV Injection")."""
-
 
 def write(report: Report, out: TextIO) -> None:
-    """Write the table with a header line; lines end in LF, text is quoted, numbers are not.
-
-    Quoted even where nothing asks for it: a bare CR ends a line for most readers, and the writer
-    does not see it as a reason.
-    """
+    """Write the table with a header line; lines end in LF, text is quoted, numbers are not."""
     lines = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     lines.writerow(COLUMNS)
     bounds = stamp(report.period.since), stamp(report.period.until)
     for section, name, detail, measure, value in _figures(report):
-        lines.writerow((*bounds, section, harmless(name), harmless(detail), measure, _known(value)))
+        lines.writerow((*bounds, section, _text(name), _text(detail), measure, _known(value)))
 
 
 def _figures(report: Report) -> Iterator[tuple[str, object, object, str, float | None]]:
@@ -71,18 +64,16 @@ def _figures(report: Report) -> Iterator[tuple[str, object, object, str, float |
 def _section(
     section: str, frame: pd.DataFrame, name: str, detail: str | None = None
 ) -> Iterator[tuple[str, object, object, str, float | None]]:
-    """Yield every figure of a frame: all columns but the ones that name the row."""
-    measures = [column for column in frame.columns if column not in {name, detail}]
+    """Yield every figure of a frame: all columns but the ones that name the row or prove it."""
+    measures = [column for column in frame.columns if column not in {name, detail, "evidence"}]
     for row in frame.to_dict("records"):
         for measure in measures:
             yield section, row[name], row[detail] if detail else None, measure, row[measure]
 
 
-def harmless(cell: object) -> str:
-    """Return a cell of foreign text that no spreadsheet takes for a formula."""
-    if not isinstance(cell, str):
-        return ""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+def _text(name: object) -> str:
+    """Return a name as a cell; empty where the log does not tell."""
+    return cell(name) if isinstance(name, str) else ""
 
 
 def _known(value: float | None) -> float | None:

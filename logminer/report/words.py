@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import unicodedata
+from logminer.foreign import visible
 
-_RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
-"""Bidirectional classes of Unicode that turn the order of a line's neighbours around."""
+__all__ = ["change", "count", "fold", "share", "visible"]
 
 _LEAST = 0.0005
 """Half of the last digit shown of a share: what is less rounds to a nought that is not true."""
 
 _COARSE = 10.0
 """A change from here on (times eleven) is shown without decimals."""
-
-
-def visible(text: str, *, ascii_only: bool = False) -> str:
-    r"""Return foreign text that can do nothing but be read.
-
-    Whatever moves the cursor, hides, breaks the line or turns its direction is shown as a
-    backslash escape (`\x1b`); with `ascii_only` also whatever lies beyond ASCII.
-    """
-    return "".join(
-        character
-        if character.isprintable()
-        and unicodedata.bidirectional(character) not in _RIGHT_TO_LEFT
-        and (character.isascii() or not ascii_only)
-        else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
 
 
 def fold(text: str, width: int) -> list[str]:

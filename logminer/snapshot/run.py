@@ -120,9 +120,7 @@ class _Run(Run[SnapshotTally, RepositoryClient]):
         self._options = options
         scratch = snapshots.ledger.aside
         scratch.mkdir(parents=True, exist_ok=True)
-        self._reader = Reader(
-            client, settings, scratch=scratch, max_archive=options.max_archive
-        )
+        self._reader = Reader(client, settings, scratch=scratch, max_archive=options.max_archive)
         self._taken: dict[int, Taken] = {}
         self._clock_ahead = dt.timedelta()
         """By how much the server's clock is ahead of ours."""

@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from logminer.errors import NotAStoreError, StoreError, UsageError
-from logminer.period import parse_moment
+from logminer.period import Period, parse_moment
 from logminer.store.directory import Directory
 from logminer.store.schema import (
     PARTITION,
@@ -141,27 +141,32 @@ class Store:
         since: Moment | None = None,
         until: Moment | None = None,
         columns: Sequence[str] | None = None,
+        *,
+        period: Period | str | None = None,
     ) -> pd.DataFrame:
-        """Return the image uses of the jobs between two moments, `until` excluded.
+        """Return the image uses of the jobs in a period or between two moments, `until` excluded.
 
         A job is where it started, or where it was created if it never started. Times are UTC;
-        texts are dates, RFC 3339 times or `7d`; None leaves that side open.
+        texts are dates, RFC 3339 times or `7d`; None leaves that side open. A period is one, or its
+        text (`last-quarter`), and leaves nothing for `since` and `until` to say.
         Only the named columns are read; without any, all of them.
         Types do not depend on the rows: numbers and booleans that can be null are pandas' `Int64`
         and `boolean`, the others `int64` and `bool`; `date` is the day as `datetime64`.
         Raises UsageError for a moment or a column there is none of, StoreError for a file that
         cannot be read.
         """
-        return self._frame("images", since, until, columns)
+        return self._frame("images", since, until, columns, period)
 
     def jobs(
         self,
         since: Moment | None = None,
         until: Moment | None = None,
         columns: Sequence[str] | None = None,
+        *,
+        period: Period | str | None = None,
     ) -> pd.DataFrame:
-        """Return the jobs between two moments; everything else as `images` does."""
-        return self._frame("jobs", since, until, columns)
+        """Return the jobs in a period or between two moments; everything else as `images` does."""
+        return self._frame("jobs", since, until, columns, period)
 
     def declared(
         self, as_of: Moment | None = None, columns: Sequence[str] | None = None
@@ -176,7 +181,7 @@ class Store:
         last = _moment(as_of, dt.datetime.now(dt.UTC))
         until = last.date() + dt.timedelta(days=1) if last is not None else None
         key = ["instance", "project_id"]
-        frame = self._frame("declared", None, until, [*key, "date", *names])
+        frame = self._frame("declared", None, until, [*key, "date", *names], None)
         newest = frame.groupby(key)["date"].transform("max")
         return frame[frame["date"] == newest][names].reset_index(drop=True)
 
@@ -228,6 +233,7 @@ class Store:
         since: Moment | None,
         until: Moment | None,
         columns: Sequence[str] | None,
+        period: Period | str | None,
     ) -> pd.DataFrame:
         """Return the rows of a table between two moments as a frame."""
         names = list(schema(table).names if columns is None else dict.fromkeys(columns))
@@ -237,6 +243,12 @@ class Store:
                 f"{table} has no column {', '.join(unknown)}: `logminer schema` lists them"
             )
         now = dt.datetime.now(dt.UTC)
+        if period is not None:
+            if since is not None or until is not None:
+                raise UsageError("give a period, or since and until, not both")
+            if isinstance(period, str):
+                period = Period.parse(period, today=now.date())
+            since, until = period.since, period.until
         begin, end = _moment(since, now), _moment(until, now)
         days = self._days(table, begin and begin.date(), end and _day_after(end))
         with readable(self.shelf.location(table)):

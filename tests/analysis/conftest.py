@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
+from logminer.store.schema import TABLES, file_schema
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -15,36 +17,10 @@ if TYPE_CHECKING:
 
     from logminer.analysis.source import Table
 
-_MOMENT = pa.timestamp("us", tz="UTC")
-_JOB = [
-    ("instance", pa.string()),
-    ("project_id", pa.int64()),
-    ("job_id", pa.int64()),
-    ("created_at", _MOMENT),
-    ("started_at", _MOMENT),
-]
 _SCHEMAS = {
-    "images": pa.schema(
-        [
-            *_JOB,
-            ("role", pa.string()),
-            ("outcome", pa.string()),
-            ("registry", pa.string()),
-            ("repository", pa.string()),
-            ("error_kind", pa.string()),
-        ]
-    ),
-    "jobs": pa.schema(
-        [
-            *_JOB,
-            ("executor", pa.string()),
-            ("trace_state", pa.string()),
-            ("recognised", pa.bool_()),
-            ("truncated", pa.bool_()),
-            ("depth", pa.string()),
-            ("images", pa.int64()),
-        ]
-    ),
+    # As a reader sees them, and every column may be left out.
+    table: pa.schema([(field.name, field.type) for field in file_schema(table)])
+    for table in TABLES
 }
 _NOON = dt.datetime(2026, 7, 14, 12, tzinfo=dt.UTC)
 _DEFAULTS: dict[str, dict[str, object]] = {
@@ -54,6 +30,7 @@ _DEFAULTS: dict[str, dict[str, object]] = {
         "registry": "docker.io",
         "repository": "library/alpine",
         "error_kind": None,
+        "line": 7,
     },
     "jobs": {
         "executor": "docker",
@@ -70,12 +47,15 @@ def _make(table: Table, rows: Sequence[Mapping[str, object]]) -> pa.Table:
     job = {
         "instance": "gitlab.example.com",
         "project_id": 1,
+        "project_path": "shop/web",
         "created_at": _NOON,
         "started_at": _NOON,
     }
-    filled = [
+    filled: list[dict[str, object]] = [
         {**job, "job_id": number, **_DEFAULTS[table], **row} for number, row in enumerate(rows, 1)
     ]
+    for row in filled:
+        row.setdefault("job_url", f"https://gitlab.example.com/-/jobs/{row['job_id']}")
     return pa.Table.from_pylist(filled, schema=_SCHEMAS[table])
 
 

@@ -133,7 +133,7 @@ def test_image_verbs_count_what_loops_count(
             len({(row["instance"], row["project_id"]) for row in group}),
         )
         for registry, group in by_registry.items()
-    } == set(records(registries, *registries.columns))
+    } == set(records(registries, *registries.columns[:-1]))
     assert sorted(registries["pulls"], reverse=True) == registries["pulls"].tolist()
 
     top = analysis.top_repositories(frame, limit=2, **when)
@@ -161,7 +161,7 @@ def test_image_verbs_count_what_loops_count(
             len({(row["instance"], row["job_id"]) for row in group}),
         )
         for key, group in troubled.items()
-    } == set(records(failed, *failed.columns))
+    } == set(records(failed, *failed.columns[:-1]))
 
     days = analysis.pulls_over_time(frame, **when)
     last = (until - dt.timedelta(microseconds=1)).date()

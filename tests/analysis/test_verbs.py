@@ -45,6 +45,11 @@ def at(day: int, hour: int = 0, month: int = 7) -> dt.datetime:
     return dt.datetime(2026, month, day, hour, tzinfo=dt.UTC)
 
 
+def lines(*jobs: int) -> list[str]:
+    """Return the addresses of the lines that the tests' rows stand for, by job."""
+    return [f"https://gitlab.example.com/-/jobs/{job}#L7" for job in jobs]
+
+
 def starts(*moments: dt.datetime) -> pd.Series[pd.Timestamp]:
     """Return a column of bucket starts as the verbs type it."""
     return pd.Series(list(moments), dtype="datetime64[us, UTC]")
@@ -134,6 +139,7 @@ def test_by_registry(images: MakeFrame) -> None:
             "failed": [0, 0, 1],
             "repositories": [2, 0, 1],
             "projects": [3, 1, 1],
+            "evidence": lines(5, 6, 1),
         }
     )
 
@@ -158,6 +164,7 @@ def test_top_repositories(images: MakeFrame) -> None:
             "pulls": [1, 1, 1],
             "share": [0.25, 0.25, 0.25],
             "projects": [1, 1, 1],
+            "evidence": lines(4, 2, 1),
         }
     )
 
@@ -209,6 +216,7 @@ def test_failed_pulls(images: MakeFrame) -> None:
             "failed": [2, 1, 0],
             "rescued": [1, 0, 1],
             "jobs": [2, 1, 1],
+            "evidence": lines(8, 5, 4),
         }
     )
 
@@ -277,6 +285,7 @@ TYPES: list[tuple[Callable[..., pd.DataFrame], dict[str, str]]] = [
             "pulls": "int64",
             "share": "float64",
             "projects": "int64",
+            "evidence": TEXT,
         },
     ),
     (
@@ -289,6 +298,7 @@ TYPES: list[tuple[Callable[..., pd.DataFrame], dict[str, str]]] = [
             "failed": "int64",
             "repositories": "int64",
             "projects": "int64",
+            "evidence": TEXT,
         },
     ),
     (
@@ -313,6 +323,7 @@ TYPES: list[tuple[Callable[..., pd.DataFrame], dict[str, str]]] = [
             "failed": "int64",
             "rescued": "int64",
             "jobs": "int64",
+            "evidence": TEXT,
         },
     ),
 ]

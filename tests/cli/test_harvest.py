@@ -16,8 +16,8 @@ from typer.testing import Result
 
 import logminer
 from logminer.cli.summary import HarvestWords
-from logminer.cli.talk import visible
 from logminer.cli.watch import PlainWatch
+from logminer.foreign import visible
 from logminer.harvest import Tally
 from logminer.model import TraceState
 from logminer.store import Ledger, Store, source_of

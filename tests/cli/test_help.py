@@ -17,7 +17,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Invoke = Callable[..., Result]
-COMMANDS = ["demo", "harvest", "status", "verify", "extract", "report", "schema", "inventory"]
+COMMANDS = [
+    "demo",
+    "harvest",
+    "status",
+    "verify",
+    "extract",
+    "report",
+    "schema",
+    "exposure",
+    "query",
+    "inventory",
+    "drift",
+]
 HEAVY = {"pandas", "pyarrow", "duckdb", "httpx", "aiohttp", "hyperscan", "gitlab", "rich", "jinja2"}
 
 LOADED = """
@@ -42,7 +54,7 @@ def test_every_command_has_help(invoke: Invoke, name: str) -> None:
     first = end.stdout.splitlines()[2].strip()
     assert end.exit_code == 0
     assert end.stderr == ""
-    assert f"  {name:<9}  {first}\n" in invoke("--help").stdout
+    assert f"  {name:<{max(map(len, COMMANDS))}}  {first}\n" in invoke("--help").stdout
     assert max(map(len, end.stdout.splitlines())) <= 80
 
 

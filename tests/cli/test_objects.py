@@ -76,11 +76,15 @@ def test_every_command(  # noqa: PLR0913, PLR0917 -- fixtures
     assert guess.exit_code == done.exit_code == 0
     assert f"written to {place}" in done.stderr
     assert _tree(s3, place, "images") == _files(harvested, "images")
-    there, local = (
-        invoke("report", "--period", "2026", "--format", "csv", **each) for each in (more, here)
-    )
-    assert there.stdout == local.stdout
-    assert there.stdout.count("\n") > 50
+    days = "select date, outcome, count(*) from images join jobs using (job_id, date) group by all"
+    for question in (
+        ("report", "--period", "2026", "--format", "csv"),
+        ("exposure", "docker.io/*", "--format", "csv"),
+        ("query", f"{days} order by all", "--format", "csv"),
+    ):
+        there, local = (invoke(*question, **each) for each in (more, here))
+        assert there.stdout == local.stdout
+        assert there.stdout.count("\n") > 50
     state = invoke("status", "--format", "csv", **more)
     counts = pd.read_csv(io.StringIO(state.stdout))
     assert counts["done"].sum() == len(logminer.open(harvested).jobs())

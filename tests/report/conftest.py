@@ -12,6 +12,7 @@ import pytest
 
 from logminer.period import Period
 from logminer.report import Figure, Report
+from logminer.store.schema import TABLES, file_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,40 +35,17 @@ _COVERAGE = {
     "truncated": 4,
     "prepare_only": 0,
 }
-_MOMENT = pa.timestamp("us", tz="UTC")
-_JOB = [
-    ("instance", pa.string()),
-    ("project_id", pa.int64()),
-    ("job_id", pa.int64()),
-    ("created_at", _MOMENT),
-    ("started_at", _MOMENT),
-]
 _SCHEMAS = {
-    "images": pa.schema(
-        [
-            *_JOB,
-            *((name, pa.string()) for name in ("role", "outcome", "registry", "repository")),
-            ("error_kind", pa.string()),
-        ]
-    ),
-    "jobs": pa.schema(
-        [
-            *_JOB,
-            ("executor", pa.string()),
-            ("trace_state", pa.string()),
-            ("recognised", pa.bool_()),
-            ("truncated", pa.bool_()),
-            ("depth", pa.string()),
-            ("images", pa.int64()),
-        ]
-    ),
+    # As a reader sees them, and every column may be left out.
+    table: pa.schema([(field.name, field.type) for field in file_schema(table)])
+    for table in TABLES
 }
 
 
 class _Rows:
     """A store of one file for each table, whatever the days."""
 
-    def __init__(self, root: Path, tables: Mapping[str, Sequence[Mapping[str, object]]]) -> None:
+    def __init__(self, root: Path, tables: Mapping[Table, Sequence[Mapping[str, object]]]) -> None:
         self._files: dict[str, list[str]] = {"images": [], "jobs": []}
         for table, rows in tables.items():
             path = root / f"{table}.parquet"

@@ -93,8 +93,8 @@ def test_csv_figures(report: Report) -> None:
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_csv_cells_are_text(name: str, report: Report) -> None:
-    """A name comes back as it was; one that a spreadsheet would run has an apostrophe before it."""
-    expected = f"'{name}" if name[0] in "=+-@\t\r" else name
+    """What a spreadsheet would run has an apostrophe before it; what no one can print is shown."""
+    expected = f"'{name}" if name[0] in "=+-@" else name.encode("unicode_escape").decode()
     hostile = replace(
         report,
         by_registry=report.by_registry.head(1).assign(registry=name),

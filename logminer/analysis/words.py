@@ -1,0 +1,38 @@
+"""The words that every answer shares, as SQL: written once, so that they mean the same everywhere.
+
+Constants only; nothing here takes a value from outside.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PULLS: Final = "count(*) FILTER (outcome = 'pulled')"
+FAILED: Final = "count(*) FILTER (outcome = 'failed')"
+PROJECTS: Final = "count(DISTINCT (instance, project_id))"
+JOBS: Final = "count(DISTINCT (instance, job_id))"
+
+SHARE: Final = f"{PULLS} / nullif((SELECT {PULLS} FROM rows), 0)"  # noqa: S608 -- constants
+"""Part of all pulls in the asked time."""
+
+LINKED: Final = ("job_id", "job_url", "line")
+"""The columns that evidence is made of; where a frame lacks them, there is none."""
+
+EVIDENCE: Final = (
+    # One number orders jobs and, within the newest, puts the first line in front.
+    "arg_max(job_url || '#L' || line, job_id::HUGEINT * 4294967296 - line)"
+)
+"""Address of the line in a job log that shows one of the rows counted: the newest job's first."""
+
+SOURCE_REGISTRY: Final = "coalesce(rows.upstream_registry, rows.registry)"
+SOURCE_REPOSITORY: Final = "coalesce(rows.upstream_repository, rows.repository)"
+"""Where the image truly comes from, seen through a proxy."""
+
+FEW: Final = 10
+"""Names that an answer lists in one cell; the count beside them tells how many there are."""
+
+
+def few(column: str) -> str:
+    """Return the first distinct values of a text column, by name, as one text."""
+    distinct = f"list_sort(list(DISTINCT {column}) FILTER ({column} IS NOT NULL))"
+    return f"array_to_string(({distinct})[1:{FEW}], ', ')"
