@@ -456,7 +456,7 @@ def schema(
         SchemaFormat, typer.Option("--format", "-f", help="table for people, json for programs.")
     ] = SchemaFormat.TABLE,
 ) -> None:
-    """Print every column of images and jobs, and what it means."""
+    """Print every column of every table, and what it means."""
     with exit_codes():
         from logminer.cli.pages import dictionary_json, dictionary_table  # noqa: PLC0415 -- heavy
         from logminer.store.schema import data_dictionary  # noqa: PLC0415 -- heavy

@@ -230,11 +230,12 @@ def drift(
         typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to stdout."),
     ] = None,
 ) -> None:
-    """Compare what projects declare with what their jobs pulled in a period.
+    """Hold what projects declare against what their jobs pulled.
 
-    What is declared and pulled, declared and never pulled, pulled and never declared (and where it
-    came from), tags that changed what they mean, images that came another way than declared, and
-    what unresolved declarations became. Each with the line of the file and of the log.
+    In a period: what is declared and pulled, declared and never pulled, pulled and never declared
+    (and where it came from), tags that changed what they mean, images that came another way than
+    declared, and what unresolved declarations became. Each with the line of the file and of the
+    log.
 
     Needs a harvest and an inventory in the store, and no server.
     """

@@ -584,7 +584,7 @@ DECLARED: Final = (
         _TEXT,
         "image",
         "The image in canonical form, as in the table images: an image is declared and pulled "
-        "where both say the same.",
+        "where both say the same; null if nothing is resolved.",
     ),
     Column(
         "via",
