@@ -7,7 +7,7 @@ All times are aware and in UTC.
 
 from __future__ import annotations
 
-import datetime as dt  # noqa: TC003 -- fields are read by whoever inspects the dataclass
+import datetime as dt
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -107,6 +107,20 @@ FINAL_STATUSES = frozenset({"success", "failed", "canceled", "skipped"})
 
 `skipped` alone may be left again: GitLab wakes the job, under the same id, when what it waited for
 is retried.
+"""
+
+
+SETTLED = dt.timedelta(hours=2)
+"""So long after its job's end a trace cannot grow any more: GitLab archives it two minutes later,
+and an hourly sweep (`ci_archive_traces_cron_worker`) catches what that missed."""
+
+MAX_TRACE_BYTES = 4 * 2**30
+"""Unpacked size no trace has: GitLab's own limit is 100 MB. It bounds what gzip can unfold."""
+
+PREPARE_STEP = 4_096
+"""Bytes of a trace between two looks at whether the preparation is over: twice its usual length.
+
+One for all who read with `Depth.PREPARE`: how many bytes are read beyond its end may show in rows.
 """
 
 
@@ -233,6 +247,12 @@ class TraceSummary:
     lines: int
     cut_lines: int
     """Lines longer than the bound; what lies beyond it was not looked at."""
+
+    @property
+    def names_images(self) -> bool:
+        """Whether its executor always names an image: with none, our grammar has a gap."""
+        executor = self.executor or ""
+        return executor == "kubernetes" or executor.startswith("docker")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

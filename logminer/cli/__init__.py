@@ -11,6 +11,7 @@
     status    `logminer status`
     check     `logminer verify`
     logs      `logminer extract`
+    declaring the commands about what is declared, their flags, their help
     inventory `logminer inventory`
     clones    the files of local clones
     declared  declarations and findings as tables and reports

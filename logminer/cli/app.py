@@ -551,4 +551,6 @@ def query(
         run(store, sql, file, Format(format.value), output)
 
 
-from logminer.cli import declaring  # noqa: E402, F401 -- adds its commands after those above
+# Long signatures stand by themselves; to import one is to register its command.
+from logminer.cli import declaring as _declaring  # noqa: E402, F401
+from logminer.cli import mine as _mine  # noqa: E402, F401

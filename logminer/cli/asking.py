@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from logminer.cli import values
 from logminer.errors import UsageError
@@ -92,7 +92,7 @@ class RunAsked:
         self,
         settings: Settings,
         budget: Budget,
-        progress: Watch[Any],
+        progress: Watch,
         *,
         sizes: bool = False,
     ) -> list[Project]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,7 +19,17 @@ from urllib.parse import urlsplit
 from pathspec import GitIgnoreSpec
 
 from logminer.errors import UsageError
-from logminer.inventory import MAX_FILE_BYTES, Facts, predefined, read_tree, unread, wanted
+from logminer.inventory import (
+    CHART,
+    MAX_FILE_BYTES,
+    Facts,
+    predefined,
+    read_rendered,
+    read_tree,
+    unread,
+    wanted,
+)
+from logminer.model import DeclarationKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +40,12 @@ _OWN: Final = frozenset({".git", ".hg", ".svn"})
 _IGNORE: Final = ".gitignore"
 _MAX_IGNORE: Final = 1 << 20
 _MAX_DEPTH: Final = 64
+
+_RENDERING: Final = 60
+"""Seconds that one chart may take."""
+
+_RENDERING_TOLD: Final = 1_000
+"""Bytes of a complaint of Helm's that are looked at."""
 
 _FROM_JOB: Final = (
     *("CI_API_V4_URL", "CI_DEFAULT_BRANCH", "CI_DEPENDENCY_PROXY_DIRECT_GROUP_IMAGE_PREFIX"),
@@ -48,10 +66,15 @@ class Clones:
     refused: list[str] = field(default_factory=list)
     """Files that should have been readable and were not."""
 
+    render: Renderer | None = None
+    """Renders charts, if that was asked for."""
+
     def take(self, root: Path, settings: Mapping[str, str], only: set[str] | None) -> list[Path]:
         """Read one repository, or some of its files; returns the repositories within it."""
         files = Files(root, also=only or set())
         rows = read_tree(files, facts_of(root, settings))
+        if self.render is not None:
+            rows = self.render.rendered(root, rows, files.charts)
         for each in [*rows, *files.gaps]:
             if only is None or each.path in only:
                 self.rows.append(replace(each, path=_shown(root, each.path)))
@@ -59,14 +82,16 @@ class Clones:
         return files.inner
 
 
-def read_directory(directory: Path, settings: Mapping[str, str]) -> Clones:
+def read_directory(
+    directory: Path, settings: Mapping[str, str], render: Renderer | None = None
+) -> Clones:
     """Return what the repositories in a directory declare; paths begin with the directory's.
 
     Raises UsageError where it is none.
     """
     if not directory.is_dir():
         raise UsageError(f"{directory}: no directory; name a local clone, or files without --path")
-    found = Clones()
+    found = Clones(render=render)
     waiting = [directory]
     while waiting:
         waiting += found.take(waiting.pop(), settings, None)
@@ -74,7 +99,9 @@ def read_directory(directory: Path, settings: Mapping[str, str]) -> Clones:
     return found
 
 
-def read_named(names: Iterable[str], settings: Mapping[str, str]) -> Clones:
+def read_named(
+    names: Iterable[str], settings: Mapping[str, str], render: Renderer | None = None
+) -> Clones:
     """Return what some files declare, each read with the repository around it.
 
     Raises UsageError for what is no file.
@@ -86,7 +113,7 @@ def read_named(names: Iterable[str], settings: Mapping[str, str]) -> Clones:
             raise UsageError(f"{name}: no such file; a directory is named with --path")
         root = _repository(path)
         asked.setdefault(root, set()).add(Path(os.path.relpath(path, root)).as_posix())
-    found = Clones()
+    found = Clones(render=render)
     for root, paths in asked.items():
         found.take(root, settings, paths)
     return found
@@ -120,6 +147,8 @@ class Files:
         self._also = also
         self.inner: list[Path] = []
         """Directories below that are repositories of their own."""
+        self.charts: list[str] = []
+        """Directories of charts, those within other charts left out."""
         self.gaps: list[Declaration] = []
         self.refused: list[str] = []
 
@@ -162,6 +191,9 @@ class Files:
 
     def _content(self, path: str) -> Iterator[tuple[str, bytes]]:
         data = self._read(path)
+        folder, _, name = path.rpartition("/")
+        if name == CHART and not any(_is_below(folder, each) for each in self.charts):
+            self.charts.append(folder)
         if data is None:
             self.gaps.append(unread(path, "cannot be read, or is too large"))
             self.refused.append(path)
@@ -176,6 +208,58 @@ class Files:
         except OSError:
             return None
         return data if len(data) <= MAX_FILE_BYTES else None
+
+
+def _is_below(folder: str, chart: str) -> bool:
+    return not chart or folder.startswith(f"{chart}/")
+
+
+def _is_template(row: Declaration, chart: str) -> bool:
+    """Return whether a row stands in a template of a chart, or of one within it."""
+    within = _is_below(row.path, chart) and "/templates/" in f"/{row.path}"
+    return within and row.kind is DeclarationKind.HELM
+
+
+class Renderer:
+    """Helm, which renders a chart's templates offline with the chart's own values."""
+
+    def __init__(self) -> None:
+        """Find Helm; raises UsageError where there is none."""
+        found = shutil.which("helm")
+        if found is None:
+            raise UsageError("--render needs helm in the PATH: install it, or leave out --render")
+        self._helm = found
+
+    def rendered(
+        self, root: Path, rows: list[Declaration], charts: Iterable[str]
+    ) -> list[Declaration]:
+        """Return the rows with those of templates replaced by what they render to.
+
+        A chart that does not render by itself keeps its rows, and a gap says why.
+        """
+        for chart in charts:
+            text, problem = self._template(root / chart)
+            path = f"{chart}/{CHART}" if chart else CHART
+            if problem is not None:
+                rows.append(unread(path, f"helm template: {problem}"))
+                continue
+            rows = [each for each in rows if not _is_template(each, chart)]
+            rows += dict.fromkeys(read_rendered(chart, text))
+        return rows
+
+    def _template(self, chart: Path) -> tuple[bytes, str | None]:
+        """Run Helm; returns what it rendered, or why it did not."""
+        command = [self._helm, "template", "release", os.path.abspath(chart)]  # noqa: PTH100 -- links stay
+        try:
+            done = subprocess.run(  # noqa: S603 -- found in the PATH, no shell
+                command, capture_output=True, timeout=_RENDERING, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return b"", type(error).__name__
+        if done.returncode or len(done.stdout) > MAX_FILE_BYTES:
+            told = done.stderr[-_RENDERING_TOLD:].decode(errors="replace").strip().split("\n")
+            return b"", told[-1] or f"exit code {done.returncode}"
+        return done.stdout, None
 
 
 class _Ignore:

@@ -11,6 +11,7 @@ import typer
 from logminer.cli.app import (
     BundleOption,
     MirrorsOption,
+    OutputOption,
     RateOption,
     ReportFormat,
     StoreOption,
@@ -82,10 +83,7 @@ def inventory(  # noqa: PLR0913 -- one for each flag
             help="For local clones: table, csv or json; with --check also junit or codequality.",
         ),
     ] = InventoryFormat.TABLE,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to stdout."),
-    ] = None,
+    output: OutputOption = None,
     variable: Annotated[
         list[str] | None,
         typer.Option(
@@ -93,6 +91,13 @@ def inventory(  # noqa: PLR0913 -- one for each flag
             help="For local clones: a CI/CD variable of the project; may be repeated.",
         ),
     ] = None,
+    render: Annotated[
+        bool,
+        typer.Option(
+            "--render",
+            help="For local clones: let helm render charts, offline and with their own values.",
+        ),
+    ] = False,
     project: ProjectsOption = None,
     group: GroupsOption = None,
     everything: EverythingOption = False,
@@ -166,6 +171,7 @@ def inventory(  # noqa: PLR0913 -- one for each flag
                 mirrors=mirrors,
                 variables=variable or (),
                 output=output,
+                render=render,
             )
             raise typer.Exit(local.run(told))
         if store is None:
@@ -173,10 +179,11 @@ def inventory(  # noqa: PLR0913 -- one for each flag
                 "name a local clone with --path DIR, or files; or a --store for what the projects"
                 " of a server declare"
             )
-        if check is not None or output is not None or variable or format != InventoryFormat.TABLE:
+        for_clones = (check, output, variable or None, render or None)
+        if any(each is not None for each in for_clones) or format is not InventoryFormat.TABLE:
             raise UsageError(
-                "--check, --format, --output and --variable are for local clones: name one with"
-                " --path DIR, or files"
+                "--check, --format, --output, --variable and --render are for local clones: name"
+                " one with --path DIR, or files"
             )
         from logminer.cli.asking import Server  # noqa: PLC0415 -- heavy
         from logminer.cli.inventory_run import Asked, run  # noqa: PLC0415 -- heavy
@@ -225,10 +232,7 @@ def drift(
             metavar="NUMBER", min=1, help="Rows that a table shows of each part; others show all."
         ),
     ] = 10,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to stdout."),
-    ] = None,
+    output: OutputOption = None,
 ) -> None:
     """Hold what projects declare against what their jobs pulled.
 

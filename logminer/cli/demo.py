@@ -12,7 +12,6 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from logminer.cli.summary import HarvestWords
 from logminer.cli.talk import say
 from logminer.cli.watch import watch
 from logminer.errors import NotAStoreError, ServerError
@@ -50,7 +49,7 @@ def run(path: Path, *, keep: bool, seed: int, today: dt.date | None = None) -> i
         say(f"A simulated GitLab with {_PROJECTS} projects and {_JOBS:,} jobs is at {url}.")
         settings = Settings(url=url, token=token)
         projects = discover(settings, everything=True)
-        with watch(HarvestWords()) as progress:
+        with watch() as progress:
             tally = harvest(store, settings, projects, progress=progress)
         progress.summary(tally, store=str(path), seconds=time.monotonic() - began)
         if tally.interrupted:

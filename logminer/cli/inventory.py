@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final
 
-from logminer.cli.clones import Clones, read_directory, read_named
+from logminer.cli.clones import Clones, Renderer, read_directory, read_named
 from logminer.cli.declared import (
     finding_dict,
     row_dicts,
@@ -52,6 +52,7 @@ class Asked:
     mirrors: Path | None
     variables: Sequence[str]
     output: Path | None
+    render: bool = False
 
 
 def run(asked: Asked) -> int:
@@ -65,9 +66,10 @@ def run(asked: Asked) -> int:
     policy = _policy(asked.policy) if asked.policy is not None else None
     upstreams = Upstreams.load(asked.mirrors) if asked.mirrors else Upstreams.default()
     settings = dict(_variable(each) for each in asked.variables)
-    read = [read_directory(each, settings) for each in asked.directories]
+    render = Renderer() if asked.render else None
+    read = [read_directory(each, settings, render) for each in asked.directories]
     if asked.files:
-        read.append(read_named(asked.files, settings))
+        read.append(read_named(asked.files, settings, render))
     rows = [row for each in read for row in each.rows]
     for each in read:
         for path in each.refused:

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Final
 from logminer import __version__
 from logminer.cli import values
 from logminer.cli.asking import RunAsked, early_store
-from logminer.cli.summary import InventoryWords
+from logminer.cli.summary import FEW, skipped, traffic
 from logminer.cli.talk import counted
 from logminer.cli.watch import Watch, watch
 from logminer.errors import LogminerError
 from logminer.gitlab import Pacer
-from logminer.running import Phase, new_run_id
+from logminer.running import Phase
 from logminer.snapshot import SnapshotOptions, SnapshotTally, take_inventory
-from logminer.store import Snapshots, Store
+from logminer.store import Snapshots, Store, new_run_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from enum import StrEnum
 
     from logminer.model import Project
     from logminer.store import Taken
@@ -59,7 +60,7 @@ class Asked(RunAsked):
 def run(location: str, asked: Asked) -> int:
     """Take the inventory that is asked for, say what was done, and return the exit code."""
     run_id = new_run_id(dt.datetime.now(dt.UTC))
-    progress = watch(InventoryWords(), asked.log_format, run_id=run_id, volume=asked.volume)
+    progress = watch(asked.log_format, run_id=run_id, volume=asked.volume, words=InventoryWords())
     try:
         return _run(location, asked, run_id, progress)
     except LogminerError as error:
@@ -67,7 +68,7 @@ def run(location: str, asked: Asked) -> int:
         return error.exit_code
 
 
-def _run(location: str, asked: Asked, run_id: str, progress: Watch[SnapshotTally]) -> int:
+def _run(location: str, asked: Asked, run_id: str, progress: Watch) -> int:
     began = time.monotonic()
     options = asked.options()
     budget = asked.budget(began)
@@ -100,7 +101,7 @@ def _run(location: str, asked: Asked, run_id: str, progress: Watch[SnapshotTally
 def _estimate(
     projects: Sequence[Project],
     known: Mapping[int, Taken],
-    progress: Watch[SnapshotTally],
+    progress: Watch,
     *,
     again: bool,
 ) -> None:
@@ -121,3 +122,74 @@ def _estimate(
         "A known project whose default branch moved costs as much as a new one, one that is too"
         " large for an archive a request for each of its files."
     )
+
+
+class InventoryWords:
+    """How an inventory speaks of its tally."""
+
+    def begin(self, phase: StrEnum, tally: SnapshotTally) -> str | None:
+        """Return what there is to do; before that, whoever mistyped a flag gets one line."""
+        if phase is not Phase.INVENTORY:
+            return None
+        return f"taking the inventory of {counted(tally.projects, 'project')}"
+
+    def moved(self, tally: SnapshotTally) -> str:
+        """Return how far the run has come."""
+        left = tally.requests_left
+        limit = f", {left:,} requests left in the limit" if left is not None else ""
+        return (
+            f"looked at {tally.projects_done:,} of {counted(tally.projects, 'project')},"
+            f" {tally.unchanged:,} unchanged, {counted(tally.declarations, 'declaration')}{limit}"
+        )
+
+    def figures(self, tally: SnapshotTally) -> dict[str, int | None]:
+        """Return how far the run has come, by names."""
+        return {
+            "projects": tally.projects,
+            "projects_done": tally.projects_done,
+            "unchanged": tally.unchanged,
+            "declarations": tally.declarations,
+            "requests": tally.requests,
+            "requests_left": tally.requests_left,
+        }
+
+    def bars(self, tally: SnapshotTally) -> Iterator[tuple[str, int, int | None, str]]:
+        """Yield how many projects are done."""
+        found = counted(tally.declarations, "declaration")
+        yield "reading files", tally.projects_done, tally.projects, found
+
+    def summary(
+        self, tally: SnapshotTally, *, store: str, seconds: float, only_problems: bool
+    ) -> Iterator[str]:
+        """Yield what was done, and what could not be done; or only the latter."""
+        if not only_problems:
+            yield from _done(tally)
+            yield traffic(tally, store=store, seconds=seconds)
+            yield from skipped(tally)
+        for line in tally.failures[:FEW]:
+            yield f"failed: {line}"
+        if tally.failures:
+            yield f"What failed ({len(tally.failures):,}) is left to the next inventory."
+        if tally.days_left:
+            yield f"{counted(tally.days_left, 'day')} recorded, and published by the next inventory"
+        if tally.interrupted:
+            yield "Interrupted; everything read so far is kept. Take it again to go on."
+        elif tally.spent is not None:
+            yield tally.spent
+
+
+def _done(tally: SnapshotTally) -> Iterator[str]:
+    yield (
+        f"{counted(tally.projects_done, 'project')} looked at, {tally.unchanged:,} of them"
+        f" unchanged, {counted(tally.declarations, 'declaration')} found"
+    )
+    if tally.unresolved or tally.gaps:
+        yield (
+            f"{counted(tally.unresolved, 'declaration')} not resolved,"
+            f" {counted(tally.gaps, 'gap')} where something was not read"
+        )
+    if tally.merged or tally.not_merged:
+        yield (
+            f"CI configurations: {tally.merged:,} merged by the server,"
+            f" {tally.not_merged:,} read from the file"
+        )

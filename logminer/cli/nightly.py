@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 from logminer.cli import values
 from logminer.cli.asking import RunAsked, early_store
-from logminer.cli.summary import HarvestWords
 from logminer.cli.talk import counted
 from logminer.cli.watch import Watch, watch
 from logminer.errors import LogminerError, UsageError
 from logminer.gitlab import Pacer
-from logminer.harvest import Options, Phase, Tally, estimate, harvest, new_run_id
+from logminer.harvest import Options, Phase, Tally, estimate, harvest
 from logminer.model import Depth
 from logminer.period import parse_moment
-from logminer.store import Store, source_of
+from logminer.store import Store, new_run_id, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +58,7 @@ class Asked(RunAsked):
 def run(location: str, asked: Asked) -> int:
     """Harvest what is asked for, say what was done, and return the exit code."""
     run_id = new_run_id(dt.datetime.now(dt.UTC))
-    progress = watch(HarvestWords(), asked.log_format, run_id=run_id, volume=asked.volume)
+    progress = watch(asked.log_format, run_id=run_id, volume=asked.volume)
     try:
         return _run(location, asked, run_id, progress)
     except LogminerError as error:
@@ -67,7 +66,7 @@ def run(location: str, asked: Asked) -> int:
         return error.exit_code
 
 
-def _run(location: str, asked: Asked, run_id: str, progress: Watch[Tally]) -> int:
+def _run(location: str, asked: Asked, run_id: str, progress: Watch) -> int:
     began = time.monotonic()
     options = asked.options()
     budget = asked.budget(began)
@@ -101,7 +100,7 @@ def _estimate(  # noqa: PLR0913, PLR0917 -- the parts of a run that does not hap
     projects: Sequence[Project],
     options: Options,
     budget: Budget,
-    progress: Watch[Tally],
+    progress: Watch,
 ) -> None:
     """Say what a run would do."""
     with contextlib.ExitStack() as opened:

@@ -95,13 +95,22 @@ def _is_asked(project: ProjectCounts, asked: Sequence[str]) -> bool:
 
 def _has_gap(project: ProjectCounts) -> bool:
     """Whether the list of a project's jobs was cut off, or never begun."""
-    return project.listing.cursor is not None or project.listing.checked_at is None
+    never = project.listing.checked_at is None and not _is_mined(project)
+    return project.listing.cursor is not None or never
+
+
+def _is_mined(project: ProjectCounts) -> bool:
+    """Whether a project is known from an archive alone: harvests list before they read."""
+    listing = project.listing
+    return listing.checked_at is None and listing.ceiling is None and project.done > 0
 
 
 def _looked_at(project: ProjectCounts) -> str:
     """Return when a project was listed last, or that its list was cut off."""
     if project.listing.cursor is not None:
         return "list cut off"
+    if _is_mined(project):
+        return "mined only"
     return _minute(project.listing.checked_at)
 
 

@@ -1,7 +1,7 @@
 """Progress: bars where somebody looks, lines with the run's id where a log is read later.
 
-Whatever is shown comes from the run's tally; nothing is counted here. What kind of run it is only
-its `Words` know.
+Whatever is shown comes from the run's tally; nothing is counted here. Harvesting and mining each
+have words of their own, in `summary` and in `mining`; how they are shown is the same.
 """
 
 from __future__ import annotations
@@ -11,22 +11,20 @@ import logging
 import sys
 import time
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
+from logminer.cli.summary import HarvestWords
 from logminer.cli.talk import complain, counted, say
-from logminer.running import Phase, RunTally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from logminer.cli.summary import Words
     from logminer.errors import LogminerError
-
-_T = TypeVar("_T", bound=RunTally)
+    from logminer.store.runs import Account
 
 _EVERY: Final = 30.0
 """Seconds between two lines in a log that somebody may have to read."""
@@ -51,35 +49,58 @@ class Volume(StrEnum):
     """Each failure as it happens, and what the libraries log."""
 
 
+class Words(Protocol):
+    """How one kind of run speaks of its tally, whose type is its own."""
+
+    def begin(self, phase: StrEnum, tally: Any) -> str | None:  # noqa: ANN401
+        """Return the line with which a phase begins; None where it begins without a word."""
+
+    def moved(self, tally: Any) -> str:  # noqa: ANN401
+        """Return how far the run has come, in one line."""
+
+    def figures(self, tally: Any) -> dict[str, int | None]:  # noqa: ANN401
+        """Return how far the run has come, by names."""
+
+    def bars(self, tally: Any) -> Iterator[tuple[str, int, int | None, str]]:  # noqa: ANN401
+        """Yield what is done: its name, how much of it, of how much, and what else there is."""
+
+    def summary(
+        self,
+        tally: Any,  # noqa: ANN401
+        *,
+        store: str,
+        seconds: float,
+        only_problems: bool,
+    ) -> Iterator[str]:
+        """Yield what was done in the end, and what could not be done; or only the latter."""
+
+
 def watch(
-    words: Words[_T],
     log_format: LogFormat = LogFormat.AUTO,
     *,
     run_id: str | None = None,
     volume: Volume = Volume.NORMAL,
-) -> Watch[_T]:
-    """Return what tells of a run in these words.
-
-    Lines carry `run_id` where they are not for a terminal.
-    """
+    words: Words | None = None,
+) -> Watch:
+    """Return what tells of a run; lines carry `run_id` where they are not for a terminal."""
     if volume is Volume.VERBOSE:
-        _let_libraries_talk(words, log_format, run_id)
+        _let_libraries_talk(log_format, run_id)
     if log_format is LogFormat.JSON:
-        return JsonWatch(words, run_id=run_id, volume=volume)
+        return JsonWatch(run_id=run_id, volume=volume, words=words)
     if log_format is LogFormat.AUTO and sys.stderr.isatty():
         if volume is Volume.QUIET:
-            return Watch(words, volume=volume)
-        return TerminalWatch(words, volume=volume)
-    return PlainWatch(words, run_id=run_id, volume=volume)
+            return Watch(volume=volume, words=words)
+        return TerminalWatch(volume=volume, words=words)
+    return PlainWatch(run_id=run_id, volume=volume, words=words)
 
 
-class Watch(Generic[_T]):
+class Watch:
     """Tells nothing of what is going on, and the end in plain lines."""
 
-    def __init__(self, words: Words[_T], *, volume: Volume = Volume.NORMAL) -> None:
-        """Say as much as `volume` allows."""
-        self._words = words
+    def __init__(self, *, volume: Volume = Volume.NORMAL, words: Words | None = None) -> None:
+        """Say as much as `volume` allows, in the words of a harvest or in others."""
         self.volume = volume
+        self.words: Words = words or HarvestWords()
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -97,13 +118,13 @@ class Watch(Generic[_T]):
         """Say one line."""
         say(text)
 
-    def begin(self, phase: Phase, tally: _T) -> None:
+    def begin(self, phase: StrEnum, tally: Account) -> None:
         """Take in that a phase begins."""
 
     def discovered(self, projects: int) -> None:
         """Take in how many projects are found."""
 
-    def moved(self, tally: _T) -> None:
+    def moved(self, tally: Account) -> None:
         """Take in that something was done."""
 
     def published(self, days: int, of: int) -> None:
@@ -114,10 +135,10 @@ class Watch(Generic[_T]):
         if self.volume is Volume.VERBOSE:
             self.line(f"failed: {failure}")
 
-    def summary(self, tally: _T, *, store: str, seconds: float) -> None:
+    def summary(self, tally: Account, *, store: str, seconds: float) -> None:
         """Say what a run has done, and what it could not do."""
         quiet = self.volume is Volume.QUIET
-        for text in self._words.summary(tally, store=store, seconds=seconds, only_problems=quiet):
+        for text in self.words.summary(tally, store=store, seconds=seconds, only_problems=quiet):
             self.line(text)
 
     def error(self, error: LogminerError) -> None:
@@ -125,12 +146,12 @@ class Watch(Generic[_T]):
         complain(error)
 
 
-class TerminalWatch(Watch[_T]):
+class TerminalWatch(Watch):
     """A bar for each phase; gone when it is done."""
 
-    def __init__(self, words: Words[_T], *, volume: Volume = Volume.NORMAL) -> None:
+    def __init__(self, *, volume: Volume = Volume.NORMAL, words: Words | None = None) -> None:
         """Prepare; nothing is drawn before `with`."""
-        super().__init__(words, volume=volume)
+        super().__init__(volume=volume, words=words)
         from rich.console import Console  # noqa: PLC0415 -- only where a person looks
         from rich.progress import (  # noqa: PLC0415
             BarColumn,
@@ -169,10 +190,10 @@ class TerminalWatch(Watch[_T]):
         """Count the projects of the scope."""
         self._draw("finding projects", projects, None, "")
 
-    def moved(self, tally: _T) -> None:
-        """Move the bars of what the run is for."""
-        for bar in self._words.bars(tally):
-            self._draw(*bar)
+    def moved(self, tally: Account) -> None:
+        """Move the bars."""
+        for what, done, total, found in self.words.bars(tally):
+            self._draw(what, done, total, found)
 
     def published(self, days: int, of: int) -> None:
         """Move the bar of days."""
@@ -185,19 +206,19 @@ class TerminalWatch(Watch[_T]):
         self._bars.update(task, completed=done, total=total, found=found)
 
 
-class PlainWatch(Watch[_T]):
+class PlainWatch(Watch):
     """A line at each phase and every half minute, for logs of schedulers."""
 
     def __init__(
         self,
-        words: Words[_T],
         *,
         run_id: str | None,
         volume: Volume = Volume.NORMAL,
+        words: Words | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin to count the time."""
-        super().__init__(words, volume=volume)
+        super().__init__(volume=volume, words=words)
         self._run_id = run_id
         self._clock = clock
         self._said = clock()
@@ -206,22 +227,21 @@ class PlainWatch(Watch[_T]):
         """Say one line, after the run's id."""
         say(f"{self._run_id}  {text}" if self._run_id else text)
 
-    def begin(self, phase: Phase, tally: _T) -> None:
+    def begin(self, phase: StrEnum, tally: Account) -> None:
         """Say what there is to do; before that, whoever mistyped a flag gets one line."""
-        if phase in {Phase.HARVEST, Phase.INVENTORY}:
-            self._tell(self._words.begun(tally))
+        text = self.words.begin(phase, tally)
+        if text is not None:
+            self._tell(text)
 
     def discovered(self, projects: int) -> None:
         """Say how many projects are found."""
         if self._is_time():
             self._tell(f"found {counted(projects, 'project')} so far")
 
-    def moved(self, tally: _T) -> None:
+    def moved(self, tally: Account) -> None:
         """Say how far the run has come."""
         if self._is_time():
-            left = tally.requests_left
-            limit = f", {left:,} requests left in the limit" if left is not None else ""
-            self._tell(f"{self._words.moved(tally)}{limit}")
+            self._tell(self.words.moved(tally))
 
     def published(self, days: int, of: int) -> None:
         """Say how many days are written."""
@@ -240,32 +260,27 @@ class PlainWatch(Watch[_T]):
         return True
 
 
-class JsonWatch(PlainWatch[_T]):
+class JsonWatch(PlainWatch):
     """The same as JSON lines, one object each: `time`, `run`, `event`, and the figures."""
 
     def line(self, text: str) -> None:
         """Say one line of words."""
         self._event("note", message=text)
 
-    def begin(self, phase: Phase, tally: _T) -> None:
+    def begin(self, phase: StrEnum, tally: Account) -> None:
         """Say which phase begins."""
         if self.volume is not Volume.QUIET:
-            self._event("phase", phase=str(phase), projects=tally.projects)
+            self._event("phase", phase=str(phase), **self.words.figures(tally))
 
     def discovered(self, projects: int) -> None:
         """Say how many projects are found."""
         if self._is_time():
             self._progress(projects_found=projects)
 
-    def moved(self, tally: _T) -> None:
+    def moved(self, tally: Account) -> None:
         """Say how far the run has come."""
         if self._is_time():
-            self._progress(
-                projects=tally.projects,
-                **self._words.figures(tally),
-                requests=tally.requests,
-                requests_left=tally.requests_left,
-            )
+            self._progress(**self.words.figures(tally))
 
     def published(self, days: int, of: int) -> None:
         """Say how many days are written."""
@@ -277,9 +292,9 @@ class JsonWatch(PlainWatch[_T]):
         if self.volume is Volume.VERBOSE:
             self._event("failure", message=failure)
 
-    def summary(self, tally: _T, *, store: str, seconds: float) -> None:
+    def summary(self, tally: Account, *, store: str, seconds: float) -> None:
         """Say the whole tally."""
-        figures = tally.as_dict()
+        figures = dict(tally.as_dict())
         del figures["run_id"]
         self._event(
             "end", exit_code=tally.exit_code, store=store, seconds=round(seconds, 3), **figures
@@ -298,10 +313,10 @@ class JsonWatch(PlainWatch[_T]):
         say(json.dumps({"time": now, "run": self._run_id, "event": event, **figures}))
 
 
-def _let_libraries_talk(words: Words[_T], log_format: LogFormat, run_id: str | None) -> None:
+def _let_libraries_talk(log_format: LogFormat, run_id: str | None) -> None:
     """Show what this package logs, one line each, in the same form."""
     kind = JsonWatch if log_format is LogFormat.JSON else PlainWatch
-    teller = kind(words, run_id=run_id)
+    teller = kind(run_id=run_id)
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -22,7 +22,7 @@ from logminer.gitlab.pacing import Pacer
 from logminer.gitlab.protocol import Lint, Pipeline, RateLimit, SkippedJob
 from logminer.gitlab.repositories import RepositoryClient, Tip
 from logminer.gitlab.retry import RetryPolicy
-from logminer.gitlab.settings import Settings, resolve
+from logminer.gitlab.settings import Settings, instance_of, named_url, resolve
 from logminer.gitlab.traces import Sink, TraceRead
 from logminer.gitlab.wire import Counts, Kind
 
@@ -46,5 +46,7 @@ __all__ = [
     "TraceRead",
     "default_scope",
     "discover",
+    "instance_of",
+    "named_url",
     "resolve",
 ]

@@ -69,9 +69,7 @@ class Settings:
     @property
     def instance(self) -> str:
         """Host of the server, with the port where it is not the scheme's own."""
-        scheme, host, port = origin(self.url)
-        shown = f"[{host}]" if ":" in host else host
-        return shown if (scheme, port) in {("http", 80), ("https", 443)} else f"{shown}:{port}"
+        return instance_of(self.url)
 
     @property
     def header(self) -> tuple[str, str]:
@@ -79,6 +77,13 @@ class Settings:
         if self.oauth:
             return "Authorization", f"Bearer {self.token}"
         return "PRIVATE-TOKEN", self.token
+
+
+def instance_of(url: str) -> str:
+    """Return the name of the server at a URL: its host, with the port where it is not the usual."""
+    scheme, host, port = origin(url)
+    shown = f"[{host}]" if ":" in host else host
+    return shown if (scheme, port) in {("http", 80), ("https", 443)} else f"{shown}:{port}"
 
 
 def resolve(
@@ -94,7 +99,7 @@ def resolve(
     An empty variable counts as unset.
     Raises UsageError where URL or token is missing or a value cannot be used.
     """
-    url = url or _first(environ, URL_VARIABLES)
+    url = url or named_url(environ)
     token = token or _first(environ, TOKEN_VARIABLES)
     verify = ca_bundle or _verify(_first(environ, CA_VARIABLES))
     timeout = timeout if timeout is not None else _seconds(environ.get("GITLAB_TIMEOUT"))
@@ -118,6 +123,11 @@ def resolve(
         verify=True if verify is None else verify,
         timeout=DEFAULT_TIMEOUT if timeout is None else timeout,
     )
+
+
+def named_url(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the URL of the server that the environment names; None where it names none."""
+    return _first(environ, URL_VARIABLES)
 
 
 def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str | None:

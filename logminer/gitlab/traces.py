@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from logminer.errors import ConnectionFailedError, UnexpectedAnswerError
+from logminer.model import MAX_TRACE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,8 +22,6 @@ FIRST_RANGE = 65_536
 """Bytes asked for where the beginning may do: the preparation of a job ends within 2 KiB."""
 LONGEST_RANGE = 2**20
 """Bytes asked for at a time when the beginning did not do."""
-MAX_TRACE_BYTES = 4 * 2**30
-"""Decoded size no trace has: GitLab's own limit is 100 MB. It bounds what gzip can unfold."""
 
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})", re.ASCII)
 

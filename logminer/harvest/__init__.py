@@ -15,7 +15,7 @@ from logminer.harvest.estimate import Estimate, estimate
 from logminer.harvest.progress import Tally
 from logminer.harvest.run import Options, harvest
 from logminer.harvest.verify import Verification, verify
-from logminer.running import Phase, Progress, Silence, new_run_id
+from logminer.running import Phase, Progress, Silence
 
 __all__ = [
     "Estimate",
@@ -27,6 +27,5 @@ __all__ = [
     "Verification",
     "estimate",
     "harvest",
-    "new_run_id",
     "verify",
 ]

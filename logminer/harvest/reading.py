@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from logminer.errors import ForbiddenError, NotFoundError, SkippableError
 from logminer.harvest.rules import state_without_asking
-from logminer.model import Depth, Harvested, Project, TraceState
+from logminer.model import PREPARE_STEP, Depth, Harvested, Project, TraceState
 from logminer.trace import VERSION, Extractor
 
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from logminer.model import Job
     from logminer.reference import Upstreams
     from logminer.trace import Extraction
-
-_STEP: Final = 4_096
-"""Bytes of a trace between two looks at whether the preparation is over: twice its usual length."""
 
 
 class Reader:
@@ -117,9 +114,9 @@ class Head:
             return
         self._kept += data
         begin = 0
-        while len(self._kept) - begin >= _STEP and not self.enough:
-            self._extractor.feed(bytes(self._kept[begin : begin + _STEP]))
-            begin += _STEP
+        while len(self._kept) - begin >= PREPARE_STEP and not self.enough:
+            self._extractor.feed(bytes(self._kept[begin : begin + PREPARE_STEP]))
+            begin += PREPARE_STEP
         del self._kept[:begin]
 
     def extractor_fed(self) -> Extractor:

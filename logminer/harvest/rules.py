@@ -5,17 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
-from logminer.model import TraceState
+from logminer.model import SETTLED, TraceState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from logminer.model import Job, TraceSummary
+    from logminer.model import Job
     from logminer.store import WatchedJob
-
-SETTLED: Final = dt.timedelta(hours=2)
-"""So long after its job's end a trace cannot grow any more: GitLab archives it two minutes later,
-and an hourly sweep (`ci_archive_traces_cron_worker`) catches what that missed."""
 
 OVERLAP: Final = dt.timedelta(minutes=10)
 """How far before the last look the next one begins: servers' clocks differ, transactions last."""
@@ -53,9 +49,3 @@ def covers(covered: dt.datetime | None, asked: dt.datetime | None) -> bool:
 def asks_for_children(watched: Iterable[WatchedJob]) -> bool:
     """Whether a job among these may belong to a child pipeline."""
     return any(job.pipeline_source in {None, CHILD} for job in watched)
-
-
-def names_images(summary: TraceSummary) -> bool:
-    """Whether a job of this executor always names an image: with none, our grammar has a gap."""
-    executor = summary.executor or ""
-    return executor == "kubernetes" or executor.startswith("docker")

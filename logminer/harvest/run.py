@@ -28,11 +28,11 @@ from logminer.harvest.listing import Lister
 from logminer.harvest.progress import Tally
 from logminer.harvest.reading import Reader, refreshed
 from logminer.harvest.recording import Recorder
-from logminer.harvest.rules import may_grow, names_images
+from logminer.harvest.rules import may_grow
 from logminer.model import Depth
 from logminer.reference import Upstreams
-from logminer.running import Phase, Run, Silence, gather, new_run_id, remembered
-from logminer.store import Listing, publish, source_of
+from logminer.running import Phase, Run, Silence, gather
+from logminer.store import Listing, new_run_id, publish, remembered, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -299,7 +299,7 @@ class _Run(Run[Tally, Client]):
                 tally.traces_cut += limit is not None and summary.bytes >= limit
                 if not summary.recognised:
                     tally.not_understood += 1
-                elif not each.uses and names_images(summary):
+                elif not each.uses and summary.names_images:
                     tally.without_image += 1
         self._moved()
 

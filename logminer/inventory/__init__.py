@@ -11,10 +11,12 @@
 """
 
 from logminer.inventory.facts import Facts, predefined
+from logminer.inventory.helm import CHART, read_rendered
 from logminer.inventory.policy import Finding, Policy, parse_policy
 from logminer.inventory.tree import MAX_FILE_BYTES, read_file, read_tree, unread, wanted
 
 __all__ = [
+    "CHART",
     "MAX_FILE_BYTES",
     "Facts",
     "Finding",
@@ -22,6 +24,7 @@ __all__ = [
     "parse_policy",
     "predefined",
     "read_file",
+    "read_rendered",
     "read_tree",
     "unread",
     "wanted",

@@ -61,7 +61,7 @@ def is_compose(root: Node | None) -> bool:
 def read_compose(
     path: str, data: bytes, files: Mapping[str, bytes], given: Mapping[str, str] | None = None
 ) -> Iterator[Declaration]:
-    """Yield the rows of a Compose file; `given` are variables named by hand."""
+    """Yield the rows of a Compose file; `given` are variables that its environment may have."""
     yield from _Compose(path, files, given or {}).rows(data)
 
 
@@ -87,7 +87,9 @@ class _Compose:
         self._path = path
         self._files = files
         self._folder = posixpath.dirname(path)
-        self._values = {name: Value(text=text) for name, text in given.items()}
+        self._values = {
+            name: Value(text=text, certainty=Resolution.DEFAULT) for name, text in given.items()
+        }
         beside = files.get(posixpath.join(self._folder, ".env"), b"")
         for name, text, expand in environment(decoded(beside)):
             if name in given:

@@ -13,15 +13,18 @@ Every value is a default: whoever installs the chart may override it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from logminer.inventory.kubernetes import read_objects
 from logminer.inventory.nodes import (
     MAX_NODES,
     Map,
     Scalar,
     Seq,
     Source,
+    decoded,
     documents,
     is_text,
     maps_in,
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from logminer.model import Declaration
 
 CHART: Final = "Chart.yaml"
+
+_SOURCE: Final = re.compile(rb"^# Source: [^/\n]+/([^\n]+)", re.MULTILINE)
 
 _KIND: Final = DeclarationKind.HELM
 _UNRENDERED: Final = "only Helm renders this template"
@@ -82,6 +87,28 @@ def missing_charts(chart: Chart, folders: set[str], archives: set[str]) -> Itera
         path = f"{chart.folder}/{CHART}" if chart.folder else CHART
         where = "packed in charts/" if packed else "not among the files"
         yield gap(path, line, _KIND, f"depends on the chart {name}, which is {where}", name)
+
+
+def read_rendered(folder: str, data: bytes) -> Iterator[Declaration]:
+    """Yield the images of what Helm rendered of the chart in a folder, with its own values.
+
+    The path is that of the template, which Helm names above each document; lines are not known.
+    """
+    for each in documents(data, Source(folder)):
+        found = _SOURCE.search(each.data)
+        path = f"{folder}/{decoded(found[1]).strip()}" if found else folder
+        if each.error is not None:
+            yield gap(path, None, _KIND, f"rendered to no YAML: {each.error}")
+        elif each.root is not None:
+            for row in read_objects(each.root, _KIND):
+                known = row.resolution is Resolution.LITERAL
+                yield replace(
+                    row,
+                    path=path.removeprefix("/"),
+                    line=None,
+                    resolution=Resolution.DEFAULT if known else row.resolution,
+                    note=row.note or "rendered with the chart's own values",
+                )
 
 
 def read_values(path: str, data: bytes, chart: Chart | None) -> Iterator[Declaration]:

@@ -112,7 +112,7 @@ class Document:
     root: Node | None
     error: str | None = None
     data: bytes = b""
-    """What could not be read."""
+    """Its bytes."""
 
 
 def is_null(node: Node | None) -> bool:
@@ -181,7 +181,7 @@ def documents(
             yield Document(line=line, root=None, error=str(error), data=piece)
         else:
             if root is not None:
-                yield Document(line=line, root=root)
+                yield Document(line=line, root=root, data=piece)
 
 
 def _spans(data: bytes) -> Iterator[tuple[int, int, int]]:

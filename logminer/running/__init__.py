@@ -2,10 +2,10 @@
 
 tally      its figures, and who wants to see them
 stopping   ending early: signals
-run        its budget, its failures, its end, and how a ledger remembers it
+run        its budget, its failures, its end
 """
 
-from logminer.running.run import HOPELESS, Run, gather, new_run_id, remembered
+from logminer.running.run import HOPELESS, Run, gather
 from logminer.running.tally import Phase, Progress, RunTally, Silence
 
 __all__ = [
@@ -16,6 +16,4 @@ __all__ = [
     "RunTally",
     "Silence",
     "gather",
-    "new_run_id",
-    "remembered",
 ]

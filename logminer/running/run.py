@@ -7,22 +7,18 @@ an error, by a signal, by SIGKILL.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import datetime as dt
-import secrets
 import time
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from logminer.errors import LogminerError, ServerError
+from logminer.errors import ServerError
 from logminer.running.stopping import signals, until_stopped
 from logminer.running.tally import RunTally
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Iterator
+    from collections.abc import Coroutine, Iterable
 
     from logminer.gitlab import Budget, Client
     from logminer.running.tally import Progress
-    from logminer.store import Ledger
 
 HOPELESS: Final = 20
 """Failures without a success between them, each after the client's retries: the server is down."""
@@ -43,29 +39,6 @@ _OUT_OF_TIME: Final = (
 
 _T = TypeVar("_T", bound=RunTally)
 _C = TypeVar("_C", bound="Client")
-
-
-def new_run_id(now: dt.datetime) -> str:
-    """Return the name of a run that begins now: sorts by time, and differs where that does not."""
-    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-
-
-@contextlib.contextmanager
-def remembered(ledger: Ledger, tally: RunTally, began: dt.datetime) -> Iterator[None]:
-    """Let the ledger remember the run: that it began, and how it ended."""
-    ledger.begin_run(tally.run_id, began)
-    code = 1
-    try:
-        yield
-        code = tally.exit_code
-    except LogminerError as error:
-        code = error.exit_code
-        raise
-    except KeyboardInterrupt:
-        code = 130
-        raise
-    finally:
-        ledger.end_run(tally.run_id, dt.datetime.now(dt.UTC), exit_code=code, tally=tally.as_dict())
 
 
 class Run(Generic[_T, _C]):

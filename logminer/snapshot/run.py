@@ -23,10 +23,10 @@ from logminer.errors import (
 from logminer.gitlab import Budget, Pacer, RepositoryClient
 from logminer.model import Resolution, Snapshot
 from logminer.reference import Upstreams
-from logminer.running import Phase, Run, Silence, gather, new_run_id, remembered
+from logminer.running import Phase, Run, Silence, gather
 from logminer.snapshot.progress import SnapshotTally
 from logminer.snapshot.reading import Reader
-from logminer.store import Snapshots, publish_snapshots, source_of
+from logminer.store import Snapshots, new_run_id, publish_snapshots, remembered, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

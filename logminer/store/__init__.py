@@ -10,9 +10,12 @@
     lease       one writer for each source of a bucket
     ledger      which jobs are known, queued, done, and not yet published
     tables      the ledger's file: SQLite tables, and how an older file becomes today's
+    runs        that a run began, and how it ended
     lock        one writer for each source of a directory
     durable     files replaced so that no reader and no power cut sees half of one
     codec       jobs and outcomes as JSON, for the ledger
+    rows        outcomes as rows of both tables
+    sheaf       rows of many jobs that pass through the ledger in one piece
     schema      the data dictionary: every column and its meaning
 
 Names are imported when first asked for, so that `logminer --help` pays for none of it.
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from logminer.store.ledger import WatchedJob as WatchedJob
     from logminer.store.publishing import PublishSummary as PublishSummary
     from logminer.store.publishing import publish as publish
+    from logminer.store.runs import new_run_id as new_run_id
+    from logminer.store.runs import remembered as remembered
+    from logminer.store.sheaf import Sheaf as Sheaf
     from logminer.store.shelf import shelf_of as shelf_of
     from logminer.store.snapshots import Snapshots as Snapshots
     from logminer.store.snapshots import Taken as Taken
@@ -49,13 +55,16 @@ _HOME = {
     "ProjectCounts": "ledger",
     "PublishSummary": "publishing",
     "Run": "ledger",
+    "Sheaf": "sheaf",
     "Snapshots": "snapshots",
     "Store": "dataset",
     "Taken": "snapshots",
     "WatchedJob": "ledger",
+    "new_run_id": "runs",
     "open_store": "dataset",
     "publish": "publishing",
     "publish_snapshots": "snapshots",
+    "remembered": "runs",
     "shelf_of": "shelf",
     "source_of": "dataset",
 }

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from logminer.model import Harvested, Job
+    from logminer.store.sheaf import Sheaf
 
 _KEPT_RUNS: Final = 1_000
 """Runs remembered: three years of nights."""
@@ -295,10 +296,52 @@ class LedgerView:
         In slices, because a first harvest may hold more than memory does.
         """
         rows = self._rows(
-            "SELECT outcome FROM pending WHERE day = ? AND job_id > ? ORDER BY job_id LIMIT ?",
+            "SELECT outcome FROM pending WHERE day = ? AND job_id > ? AND outcome IS NOT NULL"
+            " ORDER BY job_id LIMIT ?",
             (day.isoformat(), -1 if after is None else after, limit),
         )
         return [decode_harvested(outcome) for (outcome,) in rows]
+
+    def count_bound(self) -> int:
+        """Return of how many jobs rows wait bound in sheaves."""
+        return self._count("SELECT count(*) FROM pending WHERE sheaf IS NOT NULL")
+
+    def bound_days(self, first: dt.date) -> list[tuple[dt.date, int]]:
+        """Return the days from `first` on of which rows wait bound in sheaves: of how many jobs."""
+        rows = self._rows(
+            "SELECT day, count(*) FROM pending WHERE sheaf IS NOT NULL AND day >= ?"
+            " GROUP BY day ORDER BY day",
+            (first.isoformat(),),
+        )
+        return [(dt.date.fromisoformat(day), jobs) for day, jobs in rows]
+
+    def bound(self, first: dt.date, last: dt.date) -> list[tuple[dt.date, int]]:
+        """Return day and job of what waits bound in a span of days, in this order."""
+        rows = self._rows(
+            "SELECT day, job_id FROM pending WHERE sheaf IS NOT NULL"
+            " AND day BETWEEN ? AND ? ORDER BY day, job_id",
+            (first.isoformat(), last.isoformat()),
+        )
+        return [(dt.date.fromisoformat(day), job_id) for day, job_id in rows]
+
+    def bound_sheaves(self) -> list[int]:
+        """Return the sheaves of which rows wait, in the order in which they were stored."""
+        rows = self._rows("SELECT DISTINCT sheaf FROM pending WHERE sheaf IS NOT NULL ORDER BY 1")
+        return [number for (number,) in rows]
+
+    def days_bound(self, job_ids: Iterable[int], *, sheaf: int | None = None) -> dict[int, str]:
+        """Return the days of those of the jobs whose rows wait in a sheaf, or in this one."""
+        rows = self._rows(
+            "SELECT job_id, day FROM pending WHERE job_id IN (SELECT value FROM json_each(?))"
+            " AND sheaf IS NOT NULL AND sheaf = coalesce(?, sheaf)",
+            (json.dumps(list(job_ids)), sheaf),
+        )
+        return dict(rows)
+
+    def sheaf(self, number: int) -> tuple[bytes, bytes]:
+        """Return the rows of `images` and of `jobs` that are bound in a sheaf, packed."""
+        ((images, jobs),) = self._rows("SELECT images, jobs FROM sheaf WHERE id = ?", (number,))
+        return images, jobs
 
     def unpublished(self, job_ids: Iterable[int]) -> set[int]:
         """Return those of the jobs whose outcomes are recorded and not yet published."""
@@ -543,7 +586,7 @@ class Ledger(LedgerView):
             connection.executemany(
                 "INSERT INTO pending (job_id, project_id, day, outcome) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (job_id) DO UPDATE"
-                " SET day = excluded.day, outcome = excluded.outcome",
+                " SET day = excluded.day, outcome = excluded.outcome, sheaf = NULL",
                 ((each.job_id, each.project_id, each.day, each.outcome) for each in outcomes),
             )
             connection.executemany(
@@ -561,6 +604,53 @@ class Ledger(LedgerView):
             connection.executemany(
                 "UPDATE job SET description = ? WHERE id = ? AND state = 'queued'", batch.requeued
             )
+
+    def store_sheaves(self, sheaves: Iterable[Sheaf]) -> None:
+        """Record what was read from an archive: its jobs are done, its rows wait to be published.
+
+        A job that is done already keeps what it has.
+        """
+        with self._transaction() as connection:
+            for each in sheaves:
+                done = {
+                    job_id
+                    for job_id, state in self.states(job for job, _, _ in each.jobs).items()
+                    if state == "done"
+                }
+                jobs = [job for job in each.jobs if job[0] not in done]
+                connection.executemany(
+                    "INSERT INTO project (id, path) VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
+                    each.projects,
+                )
+                sheaf = connection.execute(
+                    "INSERT INTO sheaf (images, jobs) VALUES (?, ?)", each.rows
+                ).lastrowid
+                connection.executemany(
+                    "INSERT INTO pending (job_id, project_id, day, sheaf)"
+                    " VALUES (?, ?, ?, ?) ON CONFLICT (job_id) DO UPDATE"
+                    " SET day = excluded.day, outcome = NULL, sheaf = excluded.sheaf",
+                    ((*job, sheaf) for job in jobs),
+                )
+                connection.executemany(
+                    "INSERT INTO withdrawn (job_id, day) SELECT id, day FROM job"
+                    " WHERE id = ? AND day <> ? ON CONFLICT (job_id) DO NOTHING",
+                    ((job_id, day) for job_id, _, day in jobs),
+                )
+                connection.executemany(
+                    "INSERT INTO job (id, project_id, state) VALUES (?, ?, 'done')"
+                    " ON CONFLICT (id) DO UPDATE SET state = 'done', pipeline_id = NULL,"
+                    " pipeline_source = NULL, day = NULL, description = NULL",
+                    ((job_id, project_id) for job_id, project_id, _ in jobs),
+                )
+
+    def forget_sheaves(self) -> None:
+        """Forget the sheaves of which every row is published."""
+        if self._count("SELECT EXISTS (SELECT 1 FROM sheaf)"):
+            with self._transaction() as connection:
+                connection.execute(
+                    "DELETE FROM sheaf WHERE id NOT IN"
+                    " (SELECT sheaf FROM pending WHERE sheaf IS NOT NULL)"
+                )
 
     def published(self, day: dt.date, job_ids: Iterable[int]) -> None:
         """Forget the outcomes of a day that now stand in the Parquet files, or no longer do."""

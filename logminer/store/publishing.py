@@ -21,21 +21,19 @@ import pyarrow.parquet as pq
 
 from logminer.errors import ChangedError, StoreError
 from logminer.store.dataset import data_file, readable
+from logminer.store.rows import rows_of
 from logminer.store.schema import (
     TABLES,
-    Row,
     Table,
     file_schema,
-    image_rows,
-    job_row,
 )
+from logminer.store.sheaf import Bound
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
     from pathlib import Path
 
-    from logminer.model import Harvested
     from logminer.store.dataset import Store
     from logminer.store.ledger import Ledger
     from logminer.store.shelf import Found
@@ -48,12 +46,6 @@ _ROW_GROUP: Final = 122_880
 
 _TRIES: Final = 5
 """Times a file is read and written again because somebody else has replaced it in between."""
-
-_ROWS: Final[dict[Table, Callable[[Harvested], list[Row]]]] = {
-    "images": image_rows,
-    "jobs": lambda harvested: [job_row(harvested)],
-}
-"""What an outcome contributes to each table, in the order in which the tables are replaced."""
 
 _KEYS: Final[dict[Table, list[tuple[str, str]]]] = {
     "images": [("job_id", "ascending"), ("ordinal", "ascending")],
@@ -91,36 +83,35 @@ def publish(
     """
     days = jobs = images = 0
     pending = ledger.pending_days()
+    bound = Bound(ledger)
     if pending:
         ledger.checkpoint()
     for day in pending:
         if not proceed(days, len(pending)):
             break
-        recorded, rows = _collect(ledger, day)
+        recorded, rows = _collect(ledger, day, bound)
         job_ids = recorded + ledger.withdrawn(day)
-        for table in _ROWS:
+        for table in TABLES:
             replace_rows(store, ledger, table, day, job_ids, rows[table])
         ledger.published(day, job_ids)
         days, jobs, images = days + 1, jobs + len(recorded), images + rows["images"].num_rows
+    ledger.forget_sheaves()
     return PublishSummary(days=days, jobs=jobs, images=images, left=len(pending) - days)
 
 
-def _collect(ledger: Ledger, day: dt.date) -> tuple[list[int], dict[Table, pa.Table]]:
-    """Return the pending jobs of a day and the rows they contribute to each table."""
+def _collect(ledger: Ledger, day: dt.date, bound: Bound) -> tuple[list[int], dict[Table, pa.Table]]:
+    """Return the pending jobs of a day and the rows they contribute to each table, by their key."""
+    bound_ids, bound_rows = bound.of(day)
     job_ids: list[int] = []
-    parts = {table: [file_schema(table).empty_table()] for table in TABLES}
+    parts = {table: [bound_rows[table]] for table in TABLES}
     while batch := ledger.pending(day, _SLICE, after=job_ids[-1] if job_ids else None):
         job_ids += [each.job.id for each in batch]
-        for table, rows_of in _ROWS.items():
-            rows = [row for each in batch for row in rows_of(each)]
-            parts[table].append(columns(rows, file_schema(table)))
-    return job_ids, {table: pa.concat_tables(parts[table]) for table in TABLES}
-
-
-def columns(rows: list[Row], schema: pa.Schema) -> pa.Table:
-    """Return rows as columns, all in one conversion; `Table.from_pylist` has one for each."""
-    records = pa.array(rows, pa.struct(list(schema)))
-    return pa.Table.from_arrays(records.flatten(), schema=schema)
+        for table, rows in rows_of(batch).items():
+            parts[table].append(rows)
+    collected = {table: pa.concat_tables(parts[table]) for table in TABLES}
+    if job_ids and bound_ids:  # each comes in the order of the key
+        collected = {table: rows.sort_by(_KEYS[table]) for table, rows in collected.items()}
+    return bound_ids + job_ids, collected
 
 
 def replace_rows(  # noqa: PLR0913, PLR0917 -- one file, and what becomes of it

@@ -1,7 +1,8 @@
 """The data dictionary: every column of every table, its type and its meaning, once.
 
-The Parquet files, the empty frames, `logminer schema` and the README are all made from here, and so
-are the rows, so that a column cannot be documented and forgotten or filled and never explained.
+The Parquet files, the empty frames, `logminer schema` and the README are all made from here, and
+`rows` fills all of it, so that a column cannot be documented and forgotten or filled and never
+explained.
 Columns are complete from day one: a later release may append some and raises SCHEMA_VERSION.
 
 Vocabularies of ours (role, outcome, …) are stored as plain strings, so that every reader shows them
@@ -20,10 +21,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from logminer.model import Harvested
-
 Table: TypeAlias = Literal["images", "jobs", "declared"]
-Row: TypeAlias = dict[str, object]
 
 SCHEMA_VERSION: Final = 2
 """Stands in the metadata of every file; raised when a column is added or changes its meaning."""
@@ -85,7 +83,8 @@ _JOB = (
         "project_path",
         _TEXT,
         "job",
-        "Full path of the project (group/subgroup/name) when the job was harvested.",
+        "Full path of the project (group/subgroup/name) when the job was harvested; its id where "
+        "only the job's log was mined.",
         nullable=False,
     ),
     Column(
@@ -105,8 +104,20 @@ _JOB = (
         "Numeric id of the job, unique in an instance; a retried job is a new job.",
         nullable=False,
     ),
-    Column("job_name", _TEXT, "job", "Name of the job in .gitlab-ci.yml.", nullable=False),
-    Column("stage", _TEXT, "job", "Stage of the pipeline that the job ran in.", nullable=False),
+    Column(
+        "job_name",
+        _TEXT,
+        "job",
+        "Name of the job in .gitlab-ci.yml; empty where only its log was mined.",
+        nullable=False,
+    ),
+    Column(
+        "stage",
+        _TEXT,
+        "job",
+        "Stage of the pipeline that the job ran in; empty where only its log was mined.",
+        nullable=False,
+    ),
     Column(
         "ref",
         _TEXT,
@@ -121,7 +132,8 @@ _JOB = (
         "job_status",
         _TEXT,
         "job",
-        "How the job ended, in GitLab's words: success, failed, canceled or skipped.",
+        "How the job ended, in GitLab's words: success, failed, canceled or skipped; unknown where "
+        "only its log was mined.",
         nullable=False,
     ),
     Column(
@@ -136,7 +148,8 @@ _JOB = (
         "created_at",
         _TIME,
         "job",
-        "When the job was created, UTC, by the server's clock.",
+        "When the job was created, UTC, by the server's clock; where only its log was mined, the "
+        "day on which that was archived.",
         nullable=False,
     ),
     Column(
@@ -683,102 +696,6 @@ def data_dictionary() -> Iterator[Entry]:
                 nullable=column.nullable,
                 meaning=column.meaning,
             )
-
-
-def image_rows(harvested: Harvested) -> list[Row]:
-    """Return the rows that a job contributes to `images`, in the order of their ordinals."""
-    shared = {
-        **_job_columns(harvested),
-        **_trace_columns(harvested),
-        "extractor_version": harvested.extractor_version,
-    }
-    return [
-        {
-            **shared,
-            "ordinal": use.ordinal,
-            "role": use.role,
-            "origin": use.origin,
-            "outcome": use.outcome,
-            "downloaded": use.downloaded,
-            "pull_policy": use.pull_policy,
-            "pull_attempts": use.pull_attempts,
-            "credentials": use.credentials,
-            "platform": use.platform,
-            "error_kind": use.error_kind,
-            "error_message": use.error_message,
-            "seen_at": use.seen_at,
-            "image": use.image,
-            "registry": use.registry,
-            "repository": use.repository,
-            "tag": use.tag,
-            "digest": use.digest,
-            "image_id": use.image_id,
-            "reference": use.reference,
-            "via": use.via,
-            "upstream_registry": use.upstream_registry,
-            "upstream_repository": use.upstream_repository,
-            "rule": use.rule,
-            "section": use.section,
-            "line": use.line,
-            "offset": use.offset,
-        }
-        for use in sorted(harvested.uses, key=lambda use: use.ordinal)
-    ]
-
-
-def job_row(harvested: Harvested) -> Row:
-    """Return the row that a job contributes to `jobs`."""
-    job, summary = harvested.job, harvested.summary
-    return {
-        **_job_columns(harvested),
-        "queued_duration": job.queued_duration,
-        "duration": job.duration,
-        "tag_list": list(job.tag_list),
-        **_trace_columns(harvested),
-        "trace_state": harvested.state,
-        "trace_bytes": summary.bytes if summary else None,
-        "trace_lines": summary.lines if summary else None,
-        "truncated": summary.truncated if summary else None,
-        "depth": harvested.depth,
-        "images": len(harvested.uses),
-        "recognised": summary.recognised if summary else None,
-        "extractor_version": harvested.extractor_version,
-        "harvested_at": harvested.harvested_at,
-    }
-
-
-def _job_columns(harvested: Harvested) -> Row:
-    """Return the columns that both tables say of a job."""
-    job = harvested.job
-    return {
-        "instance": harvested.instance,
-        "project_id": job.project_id,
-        "project_path": job.project_path,
-        "pipeline_id": job.pipeline_id,
-        "pipeline_source": job.pipeline_source,
-        "job_id": job.id,
-        "job_name": job.name,
-        "stage": job.stage,
-        "ref": job.ref,
-        "ref_is_tag": job.ref_is_tag,
-        "job_status": job.status,
-        "failure_reason": job.failure_reason,
-        "created_at": job.created_at,
-        "started_at": job.started_at,
-        "finished_at": job.finished_at,
-        "runner_id": job.runner_id,
-        "runner_description": job.runner_description,
-        "job_url": job.url,
-    }
-
-
-def _trace_columns(harvested: Harvested) -> Row:
-    """Return the columns that both tables say of a trace."""
-    summary = harvested.summary
-    return {
-        "runner_version": summary.runner_version if summary else None,
-        "executor": summary.executor if summary else None,
-    }
 
 
 def _schema(columns: tuple[Column, ...]) -> pa.Schema:

@@ -13,14 +13,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import quote
 
 import pyarrow as pa
 
 from logminer.reference import image_columns
-from logminer.store.publishing import PublishSummary, columns, replace_rows
-from logminer.store.schema import EMPTY, Row, file_schema
+from logminer.store.publishing import PublishSummary, replace_rows
+from logminer.store.schema import EMPTY, file_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from logminer.reference import Upstreams
     from logminer.store.dataset import Store
     from logminer.store.ledger import Ledger
+
+_Row: TypeAlias = dict[str, object]
 
 _TABLES: Final = (
     """
@@ -144,7 +146,7 @@ class Snapshots:
 
     def pending(
         self, day: dt.date, limit: int, *, after: int | None = None
-    ) -> dict[int, list[Row]]:
+    ) -> dict[int, list[_Row]]:
         """Return the rows of at most `limit` projects with ids above `after`, by the id."""
         rows = self.ledger.ask(
             "SELECT project_id, rows FROM pending_snapshot WHERE day = ? AND project_id > ?"
@@ -183,16 +185,17 @@ def publish_snapshots(
             day, _SLICE, after=project_ids[-1] if project_ids else None
         ):
             project_ids += batch
-            parts.append(columns([row for rows in batch.values() for row in rows], schema))
+            rows = [row for each in batch.values() for row in each]
+            parts.append(pa.Table.from_pylist(rows, schema=schema))
         replace_rows(store, ledger, "declared", day, project_ids, pa.concat_tables(parts))
         snapshots.published(day, project_ids)
         days += 1
     return PublishSummary(days=days, jobs=0, images=0, left=len(pending) - days)
 
 
-def declared_rows(snapshot: Snapshot, upstreams: Upstreams) -> list[Row]:
+def declared_rows(snapshot: Snapshot, upstreams: Upstreams) -> list[_Row]:
     """Return the rows of a snapshot, never none, with the images as seen through these mirrors."""
-    shared: Row = {
+    shared: _Row = {
         "instance": snapshot.instance,
         "project_id": snapshot.project.id,
         "project_path": snapshot.project.path,
@@ -206,14 +209,15 @@ def declared_rows(snapshot: Snapshot, upstreams: Upstreams) -> list[Row]:
     return rows or [shared | _NOTHING]
 
 
-_NOTHING: Final[Row] = {field.name: None for field in file_schema("declared") if field.nullable} | {
+_NOTHING: Final[_Row] = {
+    **{field.name: None for field in file_schema("declared") if field.nullable},
     "ordinal": 0,
     "resolution": EMPTY,
     "variables": [],
 }
 
 
-def _declaration(each: Declaration, snapshot: Snapshot, upstreams: Upstreams) -> Row:
+def _declaration(each: Declaration, snapshot: Snapshot, upstreams: Upstreams) -> _Row:
     """Return what a row says of one declaration."""
     named = image_columns(each.resolved, upstreams)
     return {

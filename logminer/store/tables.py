@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LEDGER_VERSION: Final = 2
+LEDGER_VERSION: Final = 3
 """SQLite's `user_version`: raised when the tables below change, with a step in `_STEPS`."""
 
 _APPLICATION_ID: Final = 0x6C6D6E72
@@ -68,6 +68,27 @@ _ADDED_IN_2: Final = (
     """,
 )
 
+_PENDING: Final = (
+    # What waits to be published is an outcome, or rows bound in a sheaf with those of others.
+    """
+    CREATE TABLE pending (
+        job_id INTEGER PRIMARY KEY,
+        project_id INTEGER NOT NULL,
+        day TEXT NOT NULL,
+        outcome TEXT,
+        sheaf INTEGER CHECK ((sheaf IS NULL) = (outcome IS NOT NULL))
+    ) STRICT
+    """,
+    "CREATE INDEX pending_day ON pending (day, job_id)",
+    """
+    CREATE TABLE sheaf (
+        id INTEGER PRIMARY KEY,
+        images BLOB NOT NULL,
+        jobs BLOB NOT NULL
+    ) STRICT
+    """,
+)
+
 _TABLES: Final = (
     """
     CREATE TABLE project (
@@ -83,15 +104,7 @@ _TABLES: Final = (
     """,
     _JOB,
     *_JOB_INDEXES,
-    """
-    CREATE TABLE pending (
-        job_id INTEGER PRIMARY KEY,
-        project_id INTEGER NOT NULL,
-        day TEXT NOT NULL,
-        outcome TEXT NOT NULL
-    ) STRICT
-    """,
-    "CREATE INDEX pending_day ON pending (day, job_id)",
+    *_PENDING,
     *_ADDED_IN_2,
 )
 
@@ -112,6 +125,16 @@ _STEPS: Final = {
         "DROP TABLE job_1",
         *_JOB_INDEXES,
         *_ADDED_IN_2,
+    ),
+    2: (
+        "ALTER TABLE pending RENAME TO pending_2",
+        "DROP INDEX pending_day",
+        *_PENDING,
+        """
+        INSERT INTO pending (job_id, project_id, day, outcome)
+        SELECT job_id, project_id, day, outcome FROM pending_2 ORDER BY job_id
+        """,
+        "DROP TABLE pending_2",
     ),
 }
 """What makes the next version out of each older one."""

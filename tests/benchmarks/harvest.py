@@ -68,21 +68,14 @@ def serial(most: int, store: Path) -> int:
 
 def bare(connections: int, store: Path) -> int:
     """Read everything with aiohttp alone; returns how many jobs there were."""
-    import pyarrow as pa  # noqa: PLC0415 -- only this rival's
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415 -- only this rival's
 
-    from logminer.store.schema import file_schema, image_rows, job_row  # noqa: PLC0415
+    from logminer.store.rows import rows_of  # noqa: PLC0415
 
     harvested = asyncio.run(_bare(connections))
     store.mkdir()
-    for table, rows in (
-        ("images", [row for each in harvested for row in image_rows(each)]),
-        ("jobs", [job_row(each) for each in harvested]),
-    ):
-        schema = file_schema("images" if table == "images" else "jobs")
-        records = pa.array(rows, pa.struct(list(schema)))
-        columns = pa.Table.from_arrays(records.flatten(), schema=schema)
-        pq.write_table(columns, store / f"{table}.parquet", compression="zstd")
+    for table, rows in rows_of(harvested).items():
+        pq.write_table(rows, store / f"{table}.parquet", compression="zstd")
     return len(harvested)
 
 

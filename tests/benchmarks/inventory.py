@@ -1,207 +1,102 @@
-"""How fast an inventory is, and what it finds, against the published script's serial loop.
+"""How fast configuration is read to rows, against PyYAML, which only parses it.
 
-    python tests/benchmarks/inventory.py [--projects 1000] [--files 200] [--latency 0.03]
+    python tests/benchmarks/inventory.py [--copies 20] [--rounds 5]
 
-The simulator runs in a process of its own; so does each that asks it:
-* `serial`: the published inventory script's way: python-gitlab, `ci_lint.get()` for each project,
-  one after the other; the list of projects is not timed;
-* `lint`: the same answers through our client, as many at a time as an inventory asks for;
-* `inventory`: everything into a store: lint results, archives of all files, rows, Parquet;
-* `again`: the same once more, with nothing changed.
-Wall time, requests for each project and peak memory of the client's process. Afterwards every row
-of the store is held against what the simulator planted.
+The files are those of the golden folders, as many times over, each copy a project.
+The rival reads the same bytes in the same run: PyYAML's C loader makes nodes and values of every
+YAML file (of Dockerfiles nothing); it resolves nothing and is not bounded.
+Medians of all rounds, interleaved, in seconds of processor time; memory is the process's peak.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import datetime as dt
-import json
-import os
+import contextlib
 import resource
+import statistics
 import sys
-import tempfile
 import time
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from serving import Serving, measured, simulator
+import yaml
+
+from logminer.inventory import Facts, read_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SEED = 7
-TODAY = dt.date(2026, 11, 23)
-DAYS = 40
-JOBS = 5
-TRUTH = ("path", "line", "kind", "name", "role", "image", "resolved", "resolution")
+GOLDEN = Path(__file__).parents[1] / "inventory" / "golden"
+Tree = list[tuple[str, bytes]]
 
 
-def serial() -> dict[str, Any]:
-    """Lint every project as the published script does."""
-    import gitlab  # noqa: PLC0415 -- only this rival's
-
-    server = gitlab.Gitlab(os.environ["GITLAB_URL"], private_token=os.environ["GITLAB_TOKEN"])
-    projects = server.projects.list(get_all=True, per_page=100)
-    began = time.perf_counter()
-    merged = 0
-    for project in projects:
-        try:
-            merged += bool(project.ci_lint.get().merged_yaml)
-        except gitlab.GitlabGetError:
-            continue
-    return {"seconds": time.perf_counter() - began, "merged": merged}
+def trees() -> list[Tree]:
+    """Read the golden folders."""
+    return [
+        [
+            (path.relative_to(case / "files").as_posix(), path.read_bytes())
+            for path in sorted((case / "files").rglob("*"))
+            if path.is_file()
+        ]
+        for case in sorted(GOLDEN.iterdir())
+    ]
 
 
-def lint(concurrency: int) -> dict[str, Any]:
-    """Lint every project with our client."""
-    from logminer.errors import SkippableError  # noqa: PLC0415 -- only this one's
-    from logminer.gitlab import RepositoryClient, discover  # noqa: PLC0415
-
-    settings = _settings()
-    waiting = iter(discover(settings, everything=True))
-    merged = 0
-
-    async def worker(client: RepositoryClient) -> None:
-        nonlocal merged
-        for project in waiting:
-            try:
-                answer = await client.lint(project)
-            except SkippableError:
-                continue
-            merged += bool(answer.merged)
-
-    async def all_of_them() -> float:
-        async with RepositoryClient(settings, connections=concurrency) as client:
-            began = time.perf_counter()
-            await asyncio.gather(*(worker(client) for _ in range(concurrency)))
-            return time.perf_counter() - began
-
-    return {"seconds": asyncio.run(all_of_them()), "merged": merged}
+def ours(tree: Tree) -> int:
+    """Read a project; returns how many rows it has."""
+    return len(read_tree(tree, Facts()))
 
 
-def inventory(store: Path) -> dict[str, Any]:
-    """Take an inventory of everything."""
-    from logminer.gitlab import Budget, discover  # noqa: PLC0415 -- only this one's
-    from logminer.snapshot import take_inventory  # noqa: PLC0415
-    from logminer.store import Store  # noqa: PLC0415
-
-    settings, budget = _settings(), Budget()
-    began = time.perf_counter()
-    projects = discover(settings, everything=True, sizes=True, budget=budget)
-    tally = take_inventory(Store.create(store), settings, projects, budget=budget)
-    return {"seconds": time.perf_counter() - began, **tally.as_dict()}
+def nodes(tree: Tree) -> int:
+    """Compose every YAML file; returns how many were any."""
+    return _each(tree, yaml.compose_all)
 
 
-def differences(store: Path, projects: int, files: int) -> tuple[int, int, int]:
-    """Return how many declarations were planted, how many are missing, and how many are false."""
-    import pandas as pd  # noqa: PLC0415 -- after the measuring
-
-    from logminer.simulator import Company  # noqa: PLC0415
-    from logminer.store import open_store  # noqa: PLC0415
-
-    company = Company.generate(
-        seed=SEED, today=TODAY, days=DAYS, projects=projects, jobs=JOBS, files=files
-    )
-    frame = open_store(store).declared()
-    frame = frame[~frame["resolution"].isin(["unread", "empty"])]
-    cells = frame[["project_id", *TRUTH]].astype(object)
-    found = Counter(map(tuple, cells.where(pd.notna(cells), None).to_numpy().tolist()))
-    planted = Counter(
-        (project.id, *(getattr(each, name) for name in TRUTH))
-        for project in company.projects
-        for each in company.declared(project.id)
-    )
-    return planted.total(), (planted - found).total(), (found - planted).total()
+def values(tree: Tree) -> int:
+    """Load every YAML file; returns how many were any."""
+    return _each(tree, yaml.load_all)
 
 
-def _settings() -> Any:  # noqa: ANN401 -- imported where it is measured
-    from logminer.gitlab import Settings  # noqa: PLC0415 -- not in the parent
-
-    return Settings(url=os.environ["GITLAB_URL"], token=os.environ["GITLAB_TOKEN"])
-
-
-def _child(options: argparse.Namespace) -> None:
-    work: dict[str, Callable[[], dict[str, Any]]] = {
-        "serial": serial,
-        "lint": lambda: lint(options.concurrency),
-        "inventory": lambda: inventory(options.store),
-    }
-    result = work[options.only]()
-    result["mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    sys.stdout.write(json.dumps(result))
-
-
-def _parent(options: argparse.Namespace) -> None:
-    flags = {
-        "--seed": SEED,
-        "--today": TODAY,
-        "--days": DAYS,
-        "--jobs": JOBS,
-        "--projects": options.projects,
-        "--files": options.files,
-        "--latency": options.latency,
-    }
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        simulator(*(part for flag in flags.items() for part in flag)) as serving,
-    ):
-        store = Path(directory) / "store"
-        rows = {
-            name: _measure(only, serving, options, store)
-            for name, only in (
-                ("warm", "lint"),  # the simulator writes its files when they are first asked for
-                ("serial", "serial"),
-                ("lint", "lint"),
-                ("inventory", "inventory"),
-                ("again", "inventory"),
-            )
-        }
-        planted, missing, false = differences(store, options.projects, options.files)
-    print(
-        f"{options.projects:,} projects, {options.files} files each,"
-        f" {options.latency * 1000:g} ms latency"
-    )
-    print(f"{'':10}{'seconds':>10}{'requests':>10}{'MB':>8}")
-    for name in ("serial", "lint", "inventory", "again"):
-        row = rows[name]
-        asked = row.get("requests")
-        each = f"{asked / options.projects:.2f}" if asked is not None else ""
-        print(f"{name:10}{row['seconds']:>10.1f}{each:>10}{row['mb']:>8.0f}")
-    ratio = rows["serial"]["seconds"] / rows["lint"]["seconds"]
-    print(f"lint part: {ratio:.1f} x the serial script, {rows['lint']['merged']:,} merged by each")
-    print(f"planted {planted:,}, missing {missing}, false {false}")
-    if rows["serial"]["merged"] != rows["lint"]["merged"] or missing or false:
-        raise SystemExit(1)
-
-
-def _measure(
-    only: str, serving: Serving, options: argparse.Namespace, store: Path
-) -> dict[str, Any]:
-    return measured(
-        __file__, "--only", only, "--store", store, "--concurrency", options.concurrency,
-        serving=serving,
-    )  # fmt: skip
+def _each(tree: Tree, read: Callable[[bytes, type], object]) -> int:
+    done = 0
+    for path, data in tree:
+        if path.endswith((".yml", ".yaml", ".json")):
+            with contextlib.suppress(yaml.YAMLError, UnicodeDecodeError):
+                done += len(list(read(data, yaml.CSafeLoader)))  # type: ignore[call-overload]
+    return done
 
 
 def main() -> None:
-    """Measure, or be measured."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--projects", type=int, default=1_000)
-    parser.add_argument("--files", type=int, default=200)
-    parser.add_argument("--latency", type=float, default=0.03)
-    parser.add_argument("--concurrency", type=int, default=16)
-    parser.add_argument("--only", choices=("serial", "lint", "inventory"), help=argparse.SUPPRESS)
-    parser.add_argument("--store", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.only:
-        _child(options)
-    else:
-        _parent(options)
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--copies", type=int, default=20, help="of every golden folder")
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    every = trees() * asked.copies
+    files = sum(map(len, every))
+    size = sum(len(data) for tree in every for _, data in tree)
+    ways: dict[str, Callable[[Tree], int]] = {
+        "logminer: to rows": ours,
+        "PyYAML (C): to nodes": nodes,
+        "PyYAML (C): to values": values,
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    found = dict.fromkeys(ways, 0)
+    for _ in range(asked.rounds):
+        for name, way in ways.items():
+            start = time.process_time()
+            found[name] = sum(map(way, every))
+            times[name].append(time.process_time() - start)
+    base = statistics.median(times["logminer: to rows"])
+    print(f"{len(every):,} projects, {files:,} files, {size / 1e6:.1f} MB, {asked.rounds} rounds")
+    for name, spent in times.items():
+        median = statistics.median(spent)
+        print(
+            f"{name:<24}{median:>8.2f} s{files / median:>9,.0f} files/s"
+            f"{median / base:>7.2f} x{found[name]:>9,} found"
+        )
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -176,11 +176,13 @@ def test_three_surfaces_agree(
     mine = declared[declared["project_id"] == project.id]
     cells = mine[list(SHARED)].astype(object)
     by_api = Counter(map(tuple, cells.where(pd.notna(cells), None).to_numpy().tolist()))
-    inside = {"path": lambda path: str(path).removeprefix(f"{clone}/")}
+
+    def inside(path: str) -> str:
+        return path.removeprefix(f"{clone}/")
 
     def rows(entries: list[dict[str, Any]]) -> Counter[tuple[Any, ...]]:
         return Counter(
-            tuple(inside.get(name, lambda value: value)(row[name]) for name in SHARED)
+            tuple(inside(row[name]) if name == "path" else row[name] for name in SHARED)
             for row in entries
         )
 

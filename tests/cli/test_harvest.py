@@ -15,7 +15,7 @@ import pytest
 from typer.testing import Result
 
 import logminer
-from logminer.cli.summary import HarvestWords
+from logminer.cli.summary import summary_lines
 from logminer.cli.watch import PlainWatch
 from logminer.foreign import visible
 from logminer.harvest import Tally
@@ -347,7 +347,7 @@ def test_foreign_names_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]
     """What a server calls things is only ever printed."""
     evil = "a\x1b[2J\r\nb[red]\u202e\u2028:tada:"
     tally = Tally(skipped_projects=[f"{evil}: forbidden"], failures=[f"{evil}: no answer"])
-    PlainWatch(HarvestWords(), run_id=None).summary(tally, store=evil, seconds=1)
+    PlainWatch(run_id=None).summary(tally, store=evil, seconds=1)
 
     said = capsys.readouterr().err
     assert set(said) - {"\n"} <= {each for each in said if each.isprintable()}
@@ -363,7 +363,7 @@ def test_a_summary_stays_short() -> None:
         interrupted=True,
     )
     tally.traces.update(TraceState)
-    lines = list(HarvestWords().summary(tally, store="s", seconds=1))
+    lines = list(summary_lines(tally, store="s", seconds=1))
 
     assert len(lines) < 15
     assert "skipped, CI is disabled: group/p0, group/p1, group/p2, group/p3, group/p4" in lines[3]

@@ -296,3 +296,61 @@ def test_foreign_text_is_only_text() -> None:
     assert findings
     assert not {"\x1b", "\x07", "\u202e"} & set(text)
     ET.fromstring(text[text.index("<?xml") :])  # noqa: S314 -- our own
+
+
+HELM = """#!/bin/sh
+test "$1 $2" = "template release" || exit 9
+case "$3" in
+*/broken) echo "Error: no such thing" >&2; exit 1;;
+esac
+cat <<EOF
+---
+# Source: shop/templates/web.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec: {containers: [{name: c, image: "shop/web:2"}]}
+---
+# Source: shop/charts/redis/templates/pod.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: redis}
+spec: {containers: [{name: c, image: "redis:7"}]}
+EOF
+"""
+
+
+def test_charts_are_rendered_where_that_is_asked_for(
+    clone: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    """What Helm renders takes the place of its templates; a chart that does not is said."""
+    template = b'image: "{{ .Values.image }}"\n'
+    for chart in ("shop", "shop/charts/redis", "broken"):
+        (clone / chart / "templates").mkdir(parents=True)
+        (clone / chart / "Chart.yaml").write_text("name: x\n")
+        (clone / chart / "templates" / "web.yaml").write_bytes(template)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "helm").write_text(HELM)
+    (tmp_path / "bin" / "helm").chmod(0o755)
+    path = f"{tmp_path}/bin:{os.defpath}"
+    end = invoke("inventory", "--path", ".", "-f", "json", "--render", PATH=path)
+    found = [
+        (row["path"], row["line"], row["name"], row["resolved"] or row["note"], row["resolution"])
+        for row in rows(end)
+        if row["kind"] == "helm"
+    ]
+
+    assert found == [
+        ("broken/Chart.yaml", None, None, "helm template: Error: no such thing", "unread"),
+        ("broken/templates/web.yaml", 1, None, "only Helm renders this template", "unrendered"),
+        ("shop/charts/redis/templates/pod.yaml", None, "Pod/redis/c", "redis:7", "default"),
+        ("shop/templates/web.yaml", None, "Pod/web/c", "shop/web:2", "default"),
+    ]
+
+
+def test_rendering_needs_helm(clone: Path, invoke: Invoke) -> None:
+    """Without Helm it is one line that says so."""
+    end = invoke("inventory", "--path", str(clone), "--render", PATH=str(clone))
+
+    assert end.exit_code == 2
+    assert "--render needs helm" in end.stderr

@@ -14,7 +14,6 @@ from typer.testing import Result
 
 import logminer
 from logminer.cli import values
-from logminer.cli.summary import HarvestWords
 from logminer.cli.watch import JsonWatch, PlainWatch, Volume
 from logminer.errors import UsageError
 from logminer.harvest import Phase, Tally
@@ -244,9 +243,9 @@ def test_lines_come_every_half_minute(capsys: pytest.CaptureFixture[str]) -> Non
     """However often a run moves; quiet ones say nothing of it."""
     now = 0.0
     watches = [
-        PlainWatch(HarvestWords(), run_id="r", clock=lambda: now),
-        PlainWatch(HarvestWords(), run_id="q", volume=Volume.QUIET, clock=lambda: now),
-        JsonWatch(HarvestWords(), run_id="j", clock=lambda: now),
+        PlainWatch(run_id="r", clock=lambda: now),
+        PlainWatch(run_id="q", volume=Volume.QUIET, clock=lambda: now),
+        JsonWatch(run_id="j", clock=lambda: now),
     ]
     tally = Tally(projects=9, projects_listed=2, jobs_queued=700, jobs_done=30, requests_left=5)
     for second in range(65):

@@ -58,8 +58,9 @@ def lines(node: Node) -> list[int]:
     return [node.line, *(line for each in below for line in lines(each))]
 
 
-def marks(node: yaml.Node, first: int) -> list[int]:
+def marks(node: yaml.Node | None, first: int) -> list[int]:
     """The same of PyYAML's node."""
+    assert node is not None
     below = node.value if isinstance(node, yaml.SequenceNode) else []
     if isinstance(node, yaml.MappingNode):
         below = [value for _, value in node.value]

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 
 from logminer.errors import StoreError
-from logminer.store.codec import encode_job
+from logminer.store.codec import encode_harvested, encode_job
 from logminer.store.ledger import Ledger, Listing, ProjectCounts, WatchedJob
 
 if TYPE_CHECKING:
@@ -537,12 +537,22 @@ with ledger._transaction() as connection:
         with Ledger.open(path) as ledger, pytest.raises(StoreError, match="is damaged"):
             ledger.listing(project)
 
-    def test_version_1(self, path: Path, project: Project, make_job: Callable[..., Job]) -> None:
+    def test_version_1(
+        self,
+        path: Path,
+        project: Project,
+        make_job: Callable[..., Job],
+        make_harvested: Callable[..., Harvested],
+    ) -> None:
         """A file of the first version is brought up to date with all that it knew."""
         with closing(sqlite3.connect(path)) as connection:
             connection.executescript(VERSION_1)
             connection.execute(
                 "INSERT INTO job VALUES (3, 7, 'queued', NULL, ?)", (encode_job(make_job(3)),)
+            )
+            connection.execute(
+                "INSERT INTO pending VALUES (1, 7, ?, ?)",
+                (DAY.isoformat(), encode_harvested(make_harvested(1))),
             )
             connection.commit()
         with pytest.raises(StoreError, match=r"older logminer .*: harvest once"):
@@ -550,6 +560,7 @@ with ledger._transaction() as connection:
         with Ledger.open(path) as ledger:
             assert states(path) == {1: "done", 2: "open", 3: "queued", 4: "open"}
             assert [make_job(3)] == ledger.take(10)
+            assert [make_harvested(1)] == ledger.pending(DAY, 10)
             assert [(job.id, job.pipeline_id) for job in ledger.watched(project.id)] == [
                 (2, 70),
                 (4, None),
@@ -565,9 +576,9 @@ with ledger._transaction() as connection:
         """A ledger of a newer logminer is left alone."""
         Ledger.open(path).close()
         with closing(sqlite3.connect(path)) as connection:
-            connection.execute("PRAGMA user_version = 3")
+            connection.execute("PRAGMA user_version = 4")
         with pytest.raises(
-            StoreError, match=r"newer logminer \(ledger version 3, this one knows 2"
+            StoreError, match=r"newer logminer \(ledger version 4, this one knows 3"
         ):
             opener(path)
 

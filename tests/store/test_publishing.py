@@ -23,7 +23,7 @@ from logminer.store.codec import encode_harvested
 from logminer.store.dataset import Store
 from logminer.store.ledger import Ledger
 from logminer.store.publishing import PublishSummary, publish
-from logminer.store.schema import file_schema, job_row
+from logminer.store.rows import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -335,8 +335,8 @@ def test_slices_do_not_show(
 def test_chunks_do_not_show(tmp_path: Path, make_harvested: Callable[..., Harvested]) -> None:
     """How rows came together in memory leaves no trace in the file."""
     # Long enough for several pages: only there can it show.
-    rows = [job_row(make_harvested(number, name=f"{number}" * 120)) for number in range(8000)]
-    whole = pa.Table.from_pylist(rows, schema=file_schema("jobs"))
+    outcomes = [make_harvested(number, name=f"{number}" * 120) for number in range(8000)]
+    whole = rows_of(outcomes)["jobs"]
     pieces = pa.concat_tables([whole.slice(start, 7) for start in range(0, 8000, 7)])
     publishing._write(whole, tmp_path / "whole")
     publishing._write(pieces, tmp_path / "pieces")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
@@ -14,17 +13,10 @@ from logminer.store.schema import (
     Table,
     data_dictionary,
     file_schema,
-    image_rows,
     images_schema,
-    job_row,
     jobs_schema,
     schema,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from logminer.model import Harvested
 
 JOB = """
     instance project_id project_path pipeline_id pipeline_source job_id job_name stage ref
@@ -113,22 +105,6 @@ def test_every_column_is_explained() -> None:
     for entry in entries:
         assert re.fullmatch(r"[A-Z(].*\.", entry.meaning)
         assert entry.nullable == bool(re.search(r"\bnull\b", entry.meaning)), entry
-
-
-def test_image_row_fills_every_column(make_harvested: Callable[..., Harvested]) -> None:
-    """Rows have the columns of the file, no more and no fewer, and each has its ordinal."""
-    rows = image_rows(make_harvested(1, uses=2))
-
-    assert [set(file_schema("images").names)] * 2 == [set(row) for row in rows]
-    assert [row["ordinal"] for row in rows] == [1, 2]
-
-
-def test_job_row_fills_every_column(make_harvested: Callable[..., Harvested]) -> None:
-    """A job's row has the columns of the file, and counts its rows in `images`."""
-    row = job_row(make_harvested(1, uses=2))
-
-    assert set(file_schema("jobs").names) == set(row)
-    assert row["images"] == 2
 
 
 def test_importing_the_room_is_cheap() -> None:

@@ -1,0 +1,197 @@
+"""Archives in buckets: the same rows as from a disk, by name, in pieces, and errors in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from typing import TYPE_CHECKING
+
+import obstore
+import pytest
+from obstore.store import MemoryStore
+
+from logminer.archive import buckets
+from logminer.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from obstore.store import ObjectStore
+
+    from logminer.archive import Tally
+
+    Dig = Callable[..., Tally]
+    Put = Callable[..., Path]
+    Packed = Callable[[bytes, str], bytes]
+    Digests = Callable[[Path], dict[str, str]]
+
+URL = "s3://logs/archive"
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """A bucket in memory, which stands in for every bucket."""
+    store = MemoryStore()
+    monkeypatch.setattr(buckets, "_store", lambda _bucket: store)
+    return store
+
+
+def upload(root: Path, store: ObjectStore, prefix: str = "archive") -> None:
+    """Put every file below a directory into a bucket."""
+    for path in root.rglob("*"):
+        if path.is_file():
+            obstore.put(store, f"{prefix}/{path.relative_to(root)}", path.read_bytes())
+
+
+def test_the_same_as_from_a_disk(
+    archive: Path, bucket: ObjectStore, dig: Dig, tmp_path: Path, digests: Digests
+) -> None:
+    """A bucket gives to the byte what the same files give; a second time nothing is read."""
+    upload(archive, bucket)
+    here = dig(archive, at="here")
+    there = dig(URL, at="there")
+    again = dig(URL, at="there")
+
+    assert there.jobs_done == here.jobs_done > 50
+    assert there.others == here.without_log > 0
+    assert (again.jobs_done, again.known) == (0, there.jobs_done)
+    for table in ("images", "jobs"):
+        assert digests(tmp_path / "there" / table) == digests(tmp_path / "here" / table)
+
+
+def test_in_pieces(  # noqa: PLR0913, PLR0917 -- what the test looks at
+    put: Put,
+    log: bytes,
+    packed: Packed,
+    bucket: ObjectStore,
+    dig: Dig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    digests: Digests,
+) -> None:
+    """A log too large to be held is read as it comes, packed or not; the newest artifact counts."""
+    root = tmp_path / "archive"
+    put(root, 1, log * 50)
+    put(root, 2, packed(log * 50, "zstd"), name="job.log.zst")
+    put(root, 3, b"old", artifact=99)
+    put(root, 3, log, artifact=100)
+    upload(root, bucket)
+    whole = dig(URL, at="whole")
+    monkeypatch.setattr(buckets, "_SMALL", 100)
+    pieces = dig(URL, at="pieces")
+
+    assert (whole.jobs_done, pieces.jobs_done) == (3, 3)
+    assert pieces.read == 101 * len(log)
+    for table in ("images", "jobs"):
+        assert digests(tmp_path / "pieces" / table) == digests(tmp_path / "whole" / table)
+
+
+def test_changed_since_it_was_listed(  # noqa: PLR0913, PLR0917 -- what the test looks at
+    put: Put,
+    log: bytes,
+    bucket: ObjectStore,
+    dig: Dig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An object that is replaced, or deleted, between its listing and its reading is not read."""
+    for job_id in (1, 2, 3):
+        put(tmp_path / "archive", job_id, log)
+    upload(tmp_path / "archive", bucket)
+    fetched = buckets.fetched
+
+    def meanwhile(objects: list[buckets.Object]) -> Iterator[bytes | None]:
+        first, second, _ = (each.url.removeprefix("s3://logs/") for each in objects)
+        obstore.put(bucket, first, b"another")
+        obstore.delete(bucket, second)
+        return fetched(objects)
+
+    monkeypatch.setattr(buckets, "fetched", meanwhile)
+    tally = dig(URL)
+
+    assert (tally.jobs_done, tally.gone, tally.failed) == (1, 1, 1)
+    assert "changed since it was listed" in tally.failures[0]
+
+
+def test_a_single_object(
+    put: Put, log: bytes, bucket: ObjectStore, dig: Dig, tmp_path: Path
+) -> None:
+    """One log may be named as well as a prefix."""
+    path = put(tmp_path / "archive", 1, log)
+    upload(tmp_path / "archive", bucket)
+    tally = dig(f"{URL}/{path.relative_to(tmp_path / 'archive')}")
+
+    assert tally.jobs_done == 1
+
+
+def test_no_bucket_there(dig: Dig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that cannot be reached is one line, which names the bucket and no address."""
+    for name, value in environment("http://127.0.0.1:9").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(buckets, "_RETRIES", {"max_retries": 0})
+    buckets._store.cache_clear()
+    tally = dig(URL)
+    buckets._store.cache_clear()
+
+    assert tally.exit_code == 3
+    assert tally.failures[0].startswith(f"{URL}: cannot be read (")
+    assert "127.0.0.1" not in tally.failures[0]
+
+
+def test_without_obstore(dig: Dig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the extra is not installed, one line says how to get it."""
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(UsageError, match=r"pip install 'logminer\[s3\]'"):
+        dig(URL)
+
+
+def environment(endpoint: str) -> dict[str, str]:
+    """Return what names an S3 server."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1",
+    }
+
+
+@pytest.mark.slow
+def test_a_server(
+    archive: Path, dig: Dig, tmp_path: Path, digests: Digests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real S3 server gives to two processes what the disk gives to one."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    endpoint = f"http://127.0.0.1:{port}"
+    for name, value in environment(endpoint).items():
+        monkeypatch.setenv(name, value)
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(  # noqa: S603 -- our own interpreter
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
+        try:
+            for _ in range(200):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.1)
+            request = urllib.request.Request(f"{endpoint}/logs", method="PUT")  # noqa: S310 -- ours
+            urllib.request.urlopen(request).close()  # noqa: S310
+            buckets._store.cache_clear()
+            upload(archive, buckets._store("s3://logs"))
+            here = dig(archive, at="here")
+            there = dig(URL, at="there", workers=2)
+            with pytest.raises(UsageError, match="there is no bucket for s3://nothing"):
+                dig("s3://nothing/here")
+        finally:
+            buckets._store.cache_clear()
+            server.terminate()
+
+    assert there.jobs_done == here.jobs_done > 50
+    for table in ("images", "jobs"):
+        assert digests(tmp_path / "there" / table) == digests(tmp_path / "here" / table)

@@ -1,0 +1,234 @@
+"""What lies in an archive: packed, live, broken, foreign; each is read, left or named."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from logminer.archive import logs
+from logminer.errors import UsageError
+from logminer.model import Depth
+from logminer.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from logminer.archive import Tally
+
+    Dig = Callable[..., Tally]
+    Put = Callable[..., Path]
+    Packed = Callable[[bytes, str], bytes]
+    Digests = Callable[[Path], dict[str, str]]
+
+HOUR = 3_600
+
+
+def test_packed(  # noqa: PLR0913, PLR0917 -- what the test looks at
+    put: Put, log: bytes, packed: Packed, dig: Dig, tmp_path: Path, digests: Digests
+) -> None:
+    """Compressed logs give the rows of plain ones, also where several streams follow each other."""
+    for job_id in range(1, 6):
+        put(tmp_path / "plain", job_id, log)
+    put(tmp_path / "packed", 1, packed(log, "gzip"), name="job.log.gz")
+    put(tmp_path / "packed", 2, packed(log, "zstd"), name="job.log.zst")
+    half = len(log) // 2
+    twice = gzip.compress(log[:half]) + gzip.compress(log[half:])
+    put(tmp_path / "packed", 3, twice, name="job.log.gz")
+    twice = packed(log[:half], "zstd") + packed(log[half:], "zstd")
+    put(tmp_path / "packed", 4, twice, name="job.log.zst")
+    put(tmp_path / "packed", 5, log)
+    dig(tmp_path / "plain", at="one")
+    tally = dig(tmp_path / "packed", at="two")
+
+    assert (tally.jobs_done, tally.exit_code) == (5, 0)
+    assert tally.images > 0
+    for table in ("images", "jobs"):
+        assert digests(tmp_path / "two" / table) == digests(tmp_path / "one" / table)
+
+
+def test_the_newest_artifact(put: Put, log: bytes, dig: Dig, tmp_path: Path) -> None:
+    """Of several logs of a job the newest counts; one that lies elsewhere, too, is not read."""
+    put(tmp_path / "a", 1, b"old\n", artifact=9)
+    put(tmp_path / "a", 1, log, artifact=10)
+    put(tmp_path / "a", 1, b"older, packed", artifact=10, name="job.log.gz")
+    put(tmp_path / "b", 1, b"a copy\n", artifact=10)
+    tally = dig(tmp_path / "a", tmp_path / "b")
+
+    assert (tally.jobs_done, tally.twice, tally.read) == (1, 1, len(log))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_broken(  # noqa: PLR0913, PLR0917 -- what the test looks at
+    put: Put,
+    log: bytes,
+    packed: Packed,
+    dig: Dig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+) -> None:
+    """What cannot be read is named, costs nobody else a row, and is tried again."""
+    root = tmp_path / "archive"
+    good = put(root, 1, log)
+    put(root, 2, b"")
+    put(root, 3, packed(log * 9, "gzip")[:-20], name="job.log.gz")
+    put(root, 4, b"no zstd at all", name="job.log.zst")
+    put(root, 5, packed(b"\0" * logs.CHUNK, "gzip"), name="job.log.gz")
+    os.mkfifo(put(root, 6, b"PK", name="artifacts.zip").with_name("x"))
+    fifo = put(root, 7, b"")
+    fifo.unlink()
+    os.mkfifo(fifo)
+    folder = put(root, 8, b"")
+    folder.unlink()
+    folder.mkdir()
+    loop = put(root, 9, b"")
+    loop.unlink()
+    loop.symlink_to(loop)
+    put(root, 10, b"\xff\xfe\0binary" * 1000)
+    put(root, 11, log).with_name("artifacts.zip").write_bytes(b"PK")
+    if workers == 1:
+        monkeypatch.setattr(logs, "MAX_TRACE_BYTES", logs.CHUNK - 1)
+    (root / "notes.txt").write_text("not ours")
+    (good.parents[1] / "file").write_text("not ours")
+    (good.parents[2] / "404").write_text("no directory")
+    tally = dig(root, workers=workers)
+    again = dig(root, workers=workers)
+
+    bombs = workers == 1  # other processes have the real bound
+    assert tally.exit_code == again.exit_code == 3
+    assert tally.jobs_done == 4 + (not bombs)
+    assert tally.failed == len(tally.failures) == 5 + bombs
+    named = {job_id for job_id in range(12) if f"/{job_id}/" in " ".join(tally.failures)}
+    assert named == {3, 4, 7, 8, 9} | ({5} if bombs else set())
+    assert tally.without_log == 2
+    assert tally.others == 1
+    assert (again.jobs_done, again.known, again.failed) == (0, tally.jobs_done, tally.failed)
+    jobs = open_store(tmp_path / "store").jobs().set_index("job_id")
+    assert jobs["trace_state"].loc[[1, 2, 10]].tolist() == ["ok", "empty", "ok"]
+    assert jobs["recognised"].loc[[1, 10]].tolist() == [True, False]
+
+
+def test_changed_meanwhile(
+    put: Put, log: bytes, dig: Dig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that is rewritten while it is read is not recorded; the next run reads it."""
+    path = put(tmp_path / "archive", 1, log)
+    read = logs._read
+
+    def slow(descriptor: int) -> object:
+        yield from read(descriptor)
+        with path.open("ab") as file:
+            file.write(b"more\n")
+
+    monkeypatch.setattr(logs, "_read", slow)
+    first = dig(tmp_path / "archive")
+    monkeypatch.undo()
+    second = dig(tmp_path / "archive")
+
+    assert (first.jobs_done, first.exit_code) == (0, 3)
+    assert "changed while it was read" in first.failures[0]
+    assert (second.jobs_done, second.read) == (1, len(log) + 5)
+
+
+def test_gone_meanwhile(put: Put, log: bytes, dig: Dig, tmp_path: Path) -> None:
+    """One log deleted since it was found is a fact; a whole batch of them is not believed."""
+    root = tmp_path / "archive"
+    for job_id in range(1, 12):
+        path = put(root, job_id, log)
+        path.unlink()
+        path.symlink_to(tmp_path / "unmounted" / path.name)
+    lost = dig(root)
+    put(tmp_path / "other", 20, log)
+    few = dig(path.parents[1], tmp_path / "other")
+
+    assert (lost.jobs_done, lost.gone, lost.exit_code) == (0, 0, 3)
+    assert "does every worker see the archive" in lost.failures[0]
+    assert (few.jobs_done, few.gone, few.exit_code) == (1, 1, 0)
+
+
+def test_live(log: bytes, dig: Dig, tmp_path: Path) -> None:
+    """Live logs carry their project's id; one written lately is left until it cannot grow."""
+    folder = tmp_path / "builds" / "2026_09" / "81"
+    folder.mkdir(parents=True)
+    end = 1_789_400_000  # 2026-09-14
+    for name, written in (("1.log", end), ("2.log", time.time() - HOUR), ("3.log", 1e9)):
+        (folder / name).write_bytes(log)
+        os.utime(folder / name, (written, written))
+    tally = dig(folder.parent, now=dt.datetime.now(dt.UTC))
+    jobs = open_store(tmp_path / "store").jobs().set_index("job_id")
+
+    assert (tally.jobs_done, tally.waiting, tally.exit_code) == (2, 1, 0)
+    assert jobs["project_id"].tolist() == [81, 81]
+    days = {job_id: f"{day:%Y-%m-%d}" for job_id, day in jobs["date"].items()}
+    assert days == {1: "2026-09-14", 3: "2026-09-01"}
+
+
+def test_links(put: Put, log: bytes, dig: Dig, tmp_path: Path) -> None:
+    """A link to another volume is followed; one that leads back is named, and not in circles."""
+    root = tmp_path / "archive"
+    put(root, 1, log)
+    put(tmp_path / "volume", 2, log, project=2)
+    for entry in (tmp_path / "volume").iterdir():
+        (root / entry.name).symlink_to(entry)
+    (root / "self").symlink_to(root)
+    (root / "up").symlink_to(tmp_path)
+    tally = dig(root)
+
+    assert (tally.jobs_done, tally.failed, tally.exit_code) == (2, 2, 3)
+    assert all("leads back" in failure for failure in tally.failures)
+
+
+def test_projects_nobody_knows(put: Put, log: bytes, dig: Dig, tmp_path: Path) -> None:
+    """A project whose hash nobody can turn into an id is named once, and mined when it is known."""
+    root = tmp_path / "archive"
+    for job_id in (1, 2, 3):
+        put(root, job_id, log, project=5_000)
+    put(root, 4, log, project=50)
+    tally = dig(root, max_project_id=4_999)
+    later = dig(root, max_project_id=5_000)
+
+    assert (tally.jobs_done, tally.failed, tally.exit_code) == (1, 1, 3)
+    assert "--max-project-id" in tally.failures[0]
+    assert (later.jobs_done, later.known, later.exit_code) == (3, 1, 0)
+
+
+def test_bounds(put: Put, log: bytes, dig: Dig, tmp_path: Path) -> None:
+    """Of a longer log only so much is read, and it says so; the preparation alone needs less."""
+    long = log + b"x" * 99 + b"\n" + b"y" * 200_000
+    put(tmp_path / "a", 1, long)
+    put(tmp_path / "a", 2, log)
+    cut = dig(tmp_path / "a", at="cut", max_trace_bytes=len(log))
+    depth = dig(tmp_path / "a", at="depth", depth=Depth.PREPARE)
+    jobs = open_store(tmp_path / "cut").jobs().set_index("job_id")
+
+    assert cut.traces_cut == 1
+    assert jobs["truncated"].to_dict() == {1: True, 2: False}
+    assert jobs["trace_bytes"].tolist() == [len(log)] * 2
+    assert depth.read < 2 * len(log) + 8_192
+    assert set(open_store(tmp_path / "depth").jobs()["depth"]) == {"prepare"}
+
+
+def test_single_files(put: Put, log: bytes, dig: Dig, tmp_path: Path) -> None:
+    """A log, a job, a day and a project may be named as well as a whole archive."""
+    paths = [put(tmp_path / "archive", job_id, log, day=f"2026_09_{job_id}") for job_id in (10, 11)]
+    one = dig(paths[0], at="one")
+    job = dig(paths[0].parents[1], at="job")
+    day = dig(paths[0].parents[2], at="day")
+    project = dig(paths[0].parents[3], at="project")
+
+    assert (one.jobs_done, job.jobs_done, day.jobs_done, project.jobs_done) == (1, 1, 1, 2)
+
+
+def test_nothing_there(dig: Dig, tmp_path: Path) -> None:
+    """A path that is not there is a mistake; one without a log holds none."""
+    with pytest.raises(UsageError, match="does not exist"):
+        dig(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+
+    assert dig(tmp_path / "empty").found == 0
