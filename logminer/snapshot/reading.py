@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from logminer.errors import (
-    BlockedError,
     ForbiddenError,
     NotFoundError,
+    RetryableError,
     SkippableError,
     UnexpectedAnswerError,
 )
@@ -129,9 +129,9 @@ class Reader:
                 self._spool,
                 max_bytes=self._max_archive,
             )
-        except BlockedError:
-            raise
-        except SkippableError:  # 406 and 404 are GitLab's words for one that it does not make
+        except (SkippableError, RetryableError):
+            # 406 and 404 are GitLab's words for one that it does not make; one that is too much
+            # for it times out, as often as it is asked for.
             return None
         if packed is not None:
             packed.seek(0)

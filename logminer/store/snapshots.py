@@ -248,8 +248,8 @@ def _declaration(each: Declaration, snapshot: Snapshot, upstreams: Upstreams) ->
 def _address(each: Declaration, snapshot: Snapshot) -> str | None:
     """Return where a person reads the line in the browser."""
     base = snapshot.project.repository.url
-    if base is None or snapshot.commit is None:
-        return None
+    if base is None or snapshot.commit is None or not base.startswith(("https://", "http://")):
+        return None  # what else a server may say is no address to be followed
     line = f"#L{each.line}" if each.line is not None else ""
     return f"{base}/-/blob/{snapshot.commit}/{quote(each.path)}{line}"
 

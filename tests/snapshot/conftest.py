@@ -46,7 +46,7 @@ def settings(server: Server) -> Settings:
 def run(settings: Settings) -> Callable[..., SnapshotTally]:
     """Take the inventory of everything that the server has into a store."""
 
-    def take(path: Path, **more: Any) -> SnapshotTally:  # noqa: ANN401 -- what take_inventory has
+    def take(path: Path | str, **more: Any) -> SnapshotTally:  # noqa: ANN401 -- what take_inventory has
         found = discover(settings, everything=True, sizes=True)
         return take_inventory(Store.create(path), settings, found, **more)
 

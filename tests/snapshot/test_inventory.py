@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pandas as pd
 import pytest
 
+from logminer.analysis import drift
 from logminer.errors import ServerError
-from logminer.gitlab import Budget
+from logminer.gitlab import Budget, RetryPolicy
 from logminer.running import Silence
 from logminer.running import run as whole_run
 from logminer.simulator import Behaviour, Fault, Faults
@@ -181,13 +182,14 @@ def test_configuration_that_the_server_does_not_merge(
             assert any(reason in note for note in notes), project.path
 
 
-@pytest.mark.parametrize("why", ["refused", "heavy", "too long on the way"])
+@pytest.mark.parametrize("why", ["refused", "heavy", "too long on the way", "out of time"])
 def test_without_an_archive_files_come_one_by_one(  # noqa: PLR0913, PLR0917 -- a night, and why
     company: Company,
     server: Server,
     run: Run,
     agrees: Callable[[pd.DataFrame], None],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     why: str,
 ) -> None:
     """The same rows, by the tree."""
@@ -195,6 +197,10 @@ def test_without_an_archive_files_come_one_by_one(  # noqa: PLR0913, PLR0917 -- 
     server.behaviour = Behaviour(
         archive_refused=why == "refused", tells_sizes=why != "too long on the way"
     )
+    if why == "out of time":
+        faults = Faults(rate=1.0, kinds=("error_500",), on=frozenset({"archive"}))
+        server.behaviour = Behaviour(faults=(faults,))
+        monkeypatch.setattr(RetryPolicy, "wait", lambda *_, **__: None)
     if why == "heavy":
         company.weights.update((each.id, 10**9) for each in company.projects)
     tally = run(tmp_path / "store", options=options)
@@ -361,3 +367,30 @@ def test_one_project_that_breaks_costs_no_other(company: Company, run: Run, tmp_
     assert project.id not in set(declared["project_id"])
     assert mended.exit_code == 0
     assert mended.snapshots == 1
+
+
+def test_a_bucket_holds_what_a_directory_does(
+    run: Run,
+    s3: Any,  # noqa: ANN401 -- of the conftest above
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same objects, the same view, and the same answer of the drift."""
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    run(tmp_path / "store")
+    bucket = s3.bucket()
+    run(f"s3://{bucket}")
+    again = run(f"s3://{bucket}")
+    local, remote = open_store(tmp_path / "store"), open_store(f"s3://{bucket}")
+    objects = {
+        name: content for name, content in s3.objects(bucket).items() if name.startswith("declared")
+    }
+
+    assert objects == {
+        str(path.relative_to(tmp_path / "store")): path.read_bytes()
+        for path in (tmp_path / "store" / "declared").rglob("*.parquet")
+    }
+    assert again.snapshots == 0
+    pd.testing.assert_frame_equal(remote.declared(), local.declared())
+    pd.testing.assert_frame_equal(drift.never_pulled(remote), drift.never_pulled(local))
