@@ -3,7 +3,8 @@
 Facts flow down this picture, imports point up it, and no arrow is missing (import-linter checks):
 
     cli                                       flags to calls, errors to exit codes
-    harvest | snapshot | report | simulator   logs | files | the answer | a GitLab on loopback
+    harvest | archive | snapshot | report | simulator
+                                              one run | logs on disk | files | answer | a GitLab
     running                                   what every run against a server has
     gitlab | store | trace | inventory | analysis
                                               client | Parquet | logs | declarations | verbs
