@@ -9,7 +9,9 @@
     │   ├── ServerError             the server cannot be reached or fails exit 1
     │   │   └── BlockedError        the server refuses this address for everything
     │   ├── StoreError              the store cannot be read or written   exit 1
-    │   │   └── NotAStoreError      the path holds no logminer store      exit 2
+    │   │   ├── NotAStoreError      the path holds no logminer store      exit 2
+    │   │   ├── OlderLedgerError    an older logminer wrote the ledger
+    │   │   └── NewerStoreError     a newer logminer wrote the store      exit 2
     │   └── BusyError               locked, or out of budget or time      exit 75
     │       ├── BudgetSpentError    no request is left, or no time
     │       └── ChangedError        somebody else has replaced what was read
@@ -73,6 +75,16 @@ class StoreError(FatalError):
 
 class NotAStoreError(StoreError, UsageError):
     """The path holds no logminer store."""
+
+    exit_code = 2
+
+
+class OlderLedgerError(StoreError):
+    """An older logminer wrote the ledger, and only who may write can bring it up to date."""
+
+
+class NewerStoreError(StoreError, UsageError):
+    """A newer logminer wrote the store: only an upgrade helps, trying again does not."""
 
     exit_code = 2
 

@@ -2,7 +2,7 @@ r"""Foreign text made harmless: one function for each surface that it may reach.
 
 Names of jobs, projects, branches and images, and messages, come from servers and logs: whoever can
 name a job decides what is written there. On a page, the templates escape what they are given; JSON
-escapes whatever is not ASCII; the two other surfaces are here.
+escapes whatever is not ASCII; the other surfaces are here.
 """
 
 from __future__ import annotations
@@ -47,6 +47,16 @@ def cell(text: str) -> str:
     if not text.isprintable():
         text = "".join(each if each.isprintable() else _escaped(each) for each in text)
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def code(text: str) -> str:
+    r"""Return text for Markdown, as code: no link, no HTML, and it notifies nobody.
+
+    Neither GitLab nor GitHub looks for mentions in code. The two characters that could end the code
+    or a cell of a table are shown as escapes (`\x60`, `\x7c`), like all that `visible` escapes.
+    """
+    shown = visible(text).replace("|", r"\x7c").replace("`", r"\x60")
+    return f"`{shown}`" if shown.strip() else ""
 
 
 def _escaped(character: str) -> str:

@@ -269,6 +269,8 @@ class Harvested:
     uses: tuple[ImageUse, ...]
     extractor_version: str
     harvested_at: dt.datetime
+    kept: bytes | None = None
+    """The part of the trace from which it can be read again; None where nothing was kept."""
 
 
 class DeclarationKind(StrEnum):

@@ -114,17 +114,19 @@ _TOP_REPOSITORIES = Question(
     columns=("instance", "project_id", "registry", "repository", "outcome"),
     optional=LINKED,
     sql=f"""
-        SELECT
-            registry,
-            repository,
-            count(*) AS uses,
-            {PULLS} AS pulls,
-            {SHARE} AS share,
-            {PROJECTS} AS projects,
-            {EVIDENCE} AS evidence
-        FROM rows
+        SELECT * FROM (
+            SELECT
+                registry,
+                repository,
+                count(*) AS uses,
+                {PULLS} AS pulls,
+                {SHARE} AS share,
+                {PROJECTS} AS projects,
+                {EVIDENCE} AS evidence
+            FROM rows
+            GROUP BY registry, repository
+        )
         WHERE repository IS NOT NULL
-        GROUP BY registry, repository
         ORDER BY pulls DESC, uses DESC, registry NULLS LAST, repository
         LIMIT $limit
     """,  # noqa: S608 -- only constants of this module

@@ -118,7 +118,9 @@ def _view(
         SELECT
             * EXCLUDE (filename),
             regexp_extract(filename, 'date=([0-9-]+)/[^/]*$', 1)::DATE AS date
-        FROM read_parquet([{listed}], hive_partitioning = false, filename = true)
+        FROM read_parquet(
+            [{listed}], hive_partitioning = false, filename = true, union_by_name = true
+        )
     """)  # noqa: S608 -- a constant and quoted names
 
 

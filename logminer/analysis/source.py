@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from logminer.analysis.engine import database, patiently, reason
+from logminer.analysis.engine import LESS_MEMORY, database, loaded, patiently, reason
 from logminer.analysis.when import When, span
 from logminer.errors import StoreError, UsageError
 
@@ -33,10 +33,6 @@ Parameter: TypeAlias = "str | int | dt.datetime | list[str] | list[str | None] |
 
 _MOMENTS = ("created_at", "started_at")
 """Needed by every question, to tell when a job was."""
-
-_FILES = "read_parquet($files, hive_partitioning = false)"
-"""The hive path repeats the day, which no question reads; a directory above the store that looks
-like a partition must not add a column."""
 
 _TYPES = {
     "created_at": "timestamp",
@@ -122,14 +118,15 @@ class Question:
 
     def _of(self, table: pa.Table | ds.Dataset, values: Mapping[str, Parameter]) -> pd.DataFrame:
         """Return the answer about the rows of a table."""
-        with database([]) as connection:
+        with database([], memory=LESS_MEMORY) as connection:
             connection.register("given", table)
             return _run(connection, self.statement("given"), values)
 
     def _read(self, files: list[str], values: Mapping[str, Parameter]) -> pd.DataFrame:
         """Return the answer about the rows in some files."""
-        with database(files) as connection:
-            return _run(connection, self.statement(_FILES), {**values, "files": files})
+        with database(files, memory=LESS_MEMORY) as connection:
+            origin, given = _origin(self.table, files)
+            return _run(connection, self.statement(origin), {**values, **given})
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -153,6 +150,15 @@ class Question:
             )
             {self.sql}
         """  # noqa: S608 -- see the docstring: values are parameters
+
+
+def _origin(table: Table, files: list[str]) -> tuple[str, dict[str, Parameter]]:
+    """Return where a statement finds the rows of some files, and the parameter that it needs."""
+    if loaded(files):  # with other days: the bounds in time leave them out
+        return f'"{table}"', {}
+    # The hive path repeats the day, which no question reads; a directory above the store that
+    # looks like a partition must not add a column.
+    return "read_parquet($files, hive_partitioning = false)", {"files": files}
 
 
 def at_least_one(limit: int) -> int:
@@ -302,7 +308,7 @@ class Comparison:
         values: Mapping[str, Parameter],
     ) -> pd.DataFrame:
         """Return the answer about the rows of two tables."""
-        with database([]) as connection:
+        with database([], memory=LESS_MEMORY) as connection:
             connection.register("given", used)
             connection.register("stated", stated)
             return _run(connection, self._used.statement("given"), values)
@@ -311,9 +317,10 @@ class Comparison:
         self, files: list[str], stated: ds.Dataset, values: Mapping[str, Parameter]
     ) -> pd.DataFrame:
         """Return the answer about the rows in some files, and declarations."""
-        with database(files) as connection:
+        with database(files, memory=LESS_MEMORY) as connection:
             connection.register("stated", stated)
-            return _run(connection, self._used.statement(_FILES), {**values, "files": files})
+            origin, given = _origin("images", files)
+            return _run(connection, self._used.statement(origin), {**values, **given})
 
     @property
     def _stated(self) -> Question:

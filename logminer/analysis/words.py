@@ -12,17 +12,14 @@ FAILED: Final = "count(*) FILTER (outcome = 'failed')"
 PROJECTS: Final = "count(DISTINCT (instance, project_id))"
 JOBS: Final = "count(DISTINCT (instance, job_id))"
 
-SHARE: Final = f"{PULLS} / nullif((SELECT {PULLS} FROM rows), 0)"  # noqa: S608 -- constants
-"""Part of all pulls in the asked time."""
+SHARE: Final = f"{PULLS} / nullif(sum({PULLS}) OVER (), 0)"
+"""Part of all pulls: of all groups, so no row may be left out before they are made."""
 
 LINKED: Final = ("job_id", "job_url", "line")
 """The columns that evidence is made of; where a frame lacks them, there is none."""
 
-EVIDENCE: Final = (
-    # One number orders jobs and, within the newest, puts the first line in front.
-    "arg_max(job_url || '#L' || line, job_id::HUGEINT * 4294967296 - line)"
-)
-"""Address of the line in a job log that shows one of the rows counted: the newest job's first."""
+EVIDENCE: Final = "arg_max(job_url || '#L' || line, job_id)"
+"""Address of the line in a job log that shows one of the rows counted: one of the newest job's."""
 
 SOURCE_REGISTRY: Final = "coalesce(rows.upstream_registry, rows.registry)"
 SOURCE_REPOSITORY: Final = "coalesce(rows.upstream_repository, rows.repository)"

@@ -71,6 +71,8 @@ def read(order: Order) -> Reaped:
             tally.gone += 1
         except UnexpectedAnswerError as error:
             tally.fail(str(error))
+        except Exception as error:  # noqa: BLE001 -- a fault of ours: it must not cost the others
+            tally.fail(f"{log.path}: internal error, {error!r}")
         else:
             if each is not None:
                 harvested.append(each)

@@ -247,7 +247,16 @@ class _Run:
 
     def _checked(self, future: Future[Reaped]) -> Reaped:
         """Return what came back, where it was read as it would have been read here."""
-        reaped = future.result()
+        try:
+            reaped = future.result()
+        except Exception as error:
+            if self._options.scheduler is None:
+                raise
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise FatalError(
+                f"the cluster could not read a batch ({reason}): each of its workers needs the same"
+                " logminer as this one"
+            ) from error
         if reaped.version != VERSION:
             raise FatalError(
                 f"a worker reads logs with extractor version {reaped.version}, this logminer with"

@@ -8,7 +8,11 @@
     output    stdout, or a file that appears when it is complete
     values    flags' texts to lengths of time and sizes
     nightly   `logminer harvest`
+    again     `logminer harvest --reparse`
+    metrics   `logminer harvest --metrics-file`
     status    `logminer status`
+    migrate   `logminer migrate`
+    schedule  `logminer schedule`
     check     `logminer verify`
     logs      `logminer extract`
     declaring the commands about what is declared, their flags, their help

@@ -122,12 +122,22 @@ class UseFormat(StrEnum):
     JSONL = "jsonl"
 
 
+class StatusFormat(StrEnum):
+    """How a status is printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
 class ReportFormat(StrEnum):
     """How a report is printed."""
 
     TABLE = "table"
     CSV = "csv"
     JSON = "json"
+    MD = "md"
+    HTML = "html"
 
 
 class ExposureFormat(StrEnum):
@@ -145,6 +155,18 @@ class RowFormat(StrEnum):
     CSV = "csv"
     JSON = "json"
     PARQUET = "parquet"
+
+
+class ScheduleKind(StrEnum):
+    """Which files a schedule is made of."""
+
+    SYSTEMD = "systemd"
+    CRON = "cron"
+    KUBERNETES = "kubernetes"
+    GITLAB = "gitlab"
+    CONTAINER = "container"
+    GRAFANA = "grafana"
+    ALERTS = "alerts"
 
 
 class SchemaFormat(StrEnum):
@@ -255,6 +277,34 @@ def harvest(  # noqa: PLR0913 -- one for each flag
             " minutes it would be.",
         ),
     ] = False,
+    keep_preamble: Annotated[
+        bool,
+        typer.Option(
+            "--keep-preamble",
+            help="Keep of each log what tells of images (2 KB of an ordinary one), so that later"
+            " rules can read it without the server. It is text of your logs: guard it as them.",
+        ),
+    ] = False,
+    reparse: Annotated[
+        bool,
+        typer.Option(
+            "--reparse",
+            help="Read nothing new, but again what older rules have read: from what was kept, else"
+            " from the server. A log that is gone by now leaves its rows as they are.",
+        ),
+    ] = False,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="With --reparse: only from what was kept; no token needed."),
+    ] = False,
+    metrics_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what the run measured as OpenMetrics text, also when it fails; name it"
+            " *.prom for the node exporter's textfile collector.",
+        ),
+    ] = None,
     log_format: Annotated[
         TalkFormat,
         typer.Option(
@@ -296,6 +346,10 @@ def harvest(  # noqa: PLR0913 -- one for each flag
             max_requests=max_requests,
             max_duration=max_duration,
             dry_run=dry_run,
+            metrics_file=metrics_file,
+            keep_preamble=keep_preamble,
+            reparse=reparse,
+            offline=offline,
             log_format=LogFormat(log_format.value),
             volume=Volume.QUIET if quiet else Volume.VERBOSE if verbose else Volume.NORMAL,
         )
@@ -315,8 +369,16 @@ def status(
         ),
     ] = None,
     format: Annotated[  # noqa: A002 -- the flag's word
-        ReportFormat, typer.Option("--format", "-f", help="table, csv or json.")
-    ] = ReportFormat.TABLE,
+        StatusFormat, typer.Option("--format", "-f", help="table, csv or json.")
+    ] = StatusFormat.TABLE,
+    max_age: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Exit 3 unless every source was harvested completely within this time, as in 26h;"
+            " a line for each. A health check.",
+        ),
+    ] = None,
 ) -> None:
     """Show how far each project is harvested, and what waits.
 
@@ -326,7 +388,8 @@ def status(
     with exit_codes():
         from logminer.cli.status import run  # noqa: PLC0415 -- heavy
 
-        run(store, projects=project or (), format=format.value)
+        code = run(store, projects=project or (), format=format.value, max_age=max_age)
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -427,7 +490,8 @@ def report(
         ),
     ] = "last-quarter",
     format: Annotated[  # noqa: A002 -- the flag's word
-        ReportFormat, typer.Option("--format", "-f", help="table, csv or json.")
+        ReportFormat,
+        typer.Option("--format", "-f", help="table, csv, json, md or html: one page with charts."),
     ] = ReportFormat.TABLE,
     output: OutputOption = None,
 ) -> None:
@@ -435,6 +499,9 @@ def report(
 
     Beside each figure stands the one of the period before. Coverage comes first, so that nobody
     takes a partial answer for a whole one.
+
+    With --format html -o report.html it is one page to open or to mail: charts, tables that sort,
+    links to the lines of the job logs. The page fetches nothing.
     """
     with exit_codes():
         from logminer.cli.output import opened  # noqa: PLC0415 -- only where a command runs
@@ -445,7 +512,7 @@ def report(
         source = open_store(store)
         with opened(output) as out:
             built = write(source, period, format=Format(format.value), out=out)
-        if built.empty and format is not ReportFormat.TABLE:
+        if built.empty and format in {ReportFormat.CSV, ReportFormat.JSON}:
             for note in built.notes:
                 complain(note)
 
@@ -549,6 +616,93 @@ def query(
         from logminer.cli.rows import Format  # noqa: PLC0415 -- heavy
 
         run(store, sql, file, Format(format.value), output)
+
+
+@app.command()
+def migrate(
+    store: StoreOption,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how many files are of which version.")
+    ] = False,
+    log_format: Annotated[
+        TalkFormat, typer.Option(help="As harvest's: auto, plain or json.")
+    ] = TalkFormat.AUTO,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
+) -> None:
+    """Bring a store that an older logminer wrote up to date.
+
+    Writes each Parquet file of an older schema version anew, and brings the ledgers up to date. It
+    may be stopped at any time (Ctrl-C, even kill -9) and run again; readers may go on reading. A
+    store that a newer logminer wrote is refused (exit 2), one that is being harvested is left for
+    later (exit 75).
+
+    A harvest needs no migration first: it brings its ledger and the days it touches up to date.
+    """
+    with exit_codes():
+        from logminer.cli.migrate import run  # noqa: PLC0415 -- heavy
+        from logminer.cli.watch import LogFormat  # noqa: PLC0415 -- heavy
+
+        run(store, dry_run=dry_run, log_format=LogFormat(log_format.value), quiet=quiet)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def schedule(  # noqa: PLR0913 -- one for each flag
+    kind: Annotated[ScheduleKind, typer.Argument(help="Which files to print.")],
+    flags: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="HARVEST FLAGS",
+            help="Flags of logminer harvest: scope, --store, --url, --max-duration, …",
+        ),
+    ] = None,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Write the files here, rather than print them."
+        ),
+    ] = None,
+    at: Annotated[
+        str,
+        typer.Option(metavar="HH:MM", help="When it runs; UTC, but for cron, which has its own."),
+    ] = "02:17",
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Of units, jobs, secrets: several need several.")
+    ] = "logminer",
+    image: Annotated[
+        str | None,
+        typer.Option(metavar="IMAGE", help="An image with logminer in it, for containers."),
+    ] = None,
+) -> None:
+    """Print files that run a harvest every night, and watch over it.
+
+    systemd, cron, kubernetes and gitlab run it; container is the image that the latter two need;
+    grafana and alerts are a dashboard and rules over what --metrics-file writes. The files are
+    complete and commented, for this installation: program, store, server and scope are taken from
+    the flags and the environment, and CHANGE-ME stands for what neither says. No file holds a
+    token: each says where to put it.
+
+    As in: logminer schedule systemd --group my-group --max-duration 3h -o units
+    """
+    with exit_codes():
+        import datetime as dt  # noqa: PLC0415 -- only where a command runs
+
+        from typer.main import get_command  # noqa: PLC0415 -- the same
+
+        from logminer.cli.schedule import run  # noqa: PLC0415 -- heavy
+
+        group = get_command(app)
+        run(
+            kind.value,
+            group.commands["harvest"],  # type: ignore[attr-defined] # typer's own group
+            flags or (),
+            output=output,
+            at=at,
+            name=name,
+            image=image,
+            now=dt.datetime.now(dt.UTC),
+        )
 
 
 # Long signatures stand by themselves; to import one is to register its command.

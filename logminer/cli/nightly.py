@@ -8,10 +8,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from logminer.cli import values
+from logminer.cli import metrics, values
+from logminer.cli.again import reread
 from logminer.cli.asking import RunAsked, early_store
-from logminer.cli.talk import counted
-from logminer.cli.watch import Watch, watch
+from logminer.cli.talk import INTERRUPTED, complain, counted
+from logminer.cli.watch import Volume, Watch, watch
 from logminer.errors import LogminerError, UsageError
 from logminer.gitlab import Pacer
 from logminer.harvest import Options, Phase, Tally, estimate, harvest
@@ -20,7 +21,8 @@ from logminer.period import parse_moment
 from logminer.store import Store, new_run_id, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from logminer.gitlab import Budget, Settings
     from logminer.model import Project
@@ -35,6 +37,10 @@ class Asked(RunAsked):
     until: str | None
     depth: str
     max_trace_size: str | None
+    metrics_file: Path | None
+    keep_preamble: bool
+    reparse: bool
+    offline: bool
 
     def options(self) -> Options:
         """Return what a run is asked for; raises UsageError for what cannot be."""
@@ -52,6 +58,7 @@ class Asked(RunAsked):
                 else None
             ),
             upstreams=self.upstreams(),
+            keep=self.keep_preamble,
         )
 
 
@@ -59,19 +66,65 @@ def run(location: str, asked: Asked) -> int:
     """Harvest what is asked for, say what was done, and return the exit code."""
     run_id = new_run_id(dt.datetime.now(dt.UTC))
     progress = watch(asked.log_format, run_id=run_id, volume=asked.volume)
+    with _measured(location, asked, run_id) as end:
+        try:
+            if asked.reparse:
+                end.code = reread(location, asked, run_id, progress, end)
+            elif asked.offline:
+                raise UsageError("--offline reads again what was kept of logs: give --reparse, too")
+            else:
+                end.code = _run(location, asked, run_id, progress, end)
+        except LogminerError as error:
+            progress.error(error)
+            end.code = error.exit_code
+        except KeyboardInterrupt:
+            end.code = INTERRUPTED
+            raise
+    return end.code
+
+
+@dataclass(slots=True)
+class End:
+    """How a run ended; until it has, it failed."""
+
+    code: int = 1
+    source: str | None = None
+    """None where the run did not come to know its server."""
+
+
+@contextlib.contextmanager
+def _measured(location: str, asked: Asked, run_id: str) -> Iterator[End]:
+    """Write the metrics that are asked for, however the run inside ends."""
+    began = time.monotonic()
+    end = End()
+    file = None if asked.dry_run else asked.metrics_file
+    if file is not None:
+        metrics.check(file)
     try:
-        return _run(location, asked, run_id, progress)
-    except LogminerError as error:
-        progress.error(error)
-        return error.exit_code
+        yield end
+    finally:
+        if file is not None:
+            try:
+                metrics.write(
+                    file,
+                    location=location,
+                    source=end.source,
+                    run_id=run_id,
+                    exit_code=end.code,
+                    seconds=time.monotonic() - began,
+                )
+            except UsageError as error:
+                complain(error)
+                end.code = end.code or 3
 
 
-def _run(location: str, asked: Asked, run_id: str, progress: Watch) -> int:
+def _run(location: str, asked: Asked, run_id: str, progress: Watch, end: End) -> int:
     began = time.monotonic()
     options = asked.options()
     budget = asked.budget(began)
     asked.scope()
     settings = asked.server.settings()
+    end.source = source_of(settings.instance)
     with contextlib.ExitStack() as opened:
         store, ledger = early_store(location, settings, opened, locked=not asked.dry_run)
         with progress:
@@ -80,8 +133,9 @@ def _run(location: str, asked: Asked, run_id: str, progress: Watch) -> int:
             if asked.dry_run:
                 _estimate(store, settings, found, options, budget, progress)
                 return 0
+            store = store or Store.create(location)
             tally = harvest(
-                store or Store.create(location),
+                store,
                 settings,
                 found,
                 options=options,
@@ -91,6 +145,9 @@ def _run(location: str, asked: Asked, run_id: str, progress: Watch) -> int:
                 run_id=run_id,
             )
     progress.summary(tally, store=location, seconds=time.monotonic() - began)
+    versions = store.versions()
+    if versions.oldest < versions.newest and asked.volume is not Volume.QUIET:
+        progress.line(f"files of schema version {versions.oldest} remain: run `logminer migrate`")
     return tally.exit_code
 
 

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from logminer.cli import values
 from logminer.cli.output import show
-from logminer.cli.talk import counted
+from logminer.cli.talk import complain, counted
 from logminer.errors import UsageError
 from logminer.foreign import visible
 from logminer.store import open_store
@@ -22,7 +23,7 @@ from logminer.store import open_store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from logminer.store import ProjectCounts, Run
+    from logminer.store import ProjectCounts, Run, Store
 
 _SCREEN: Final = 40
 """Projects that a table shows; programs get all of them."""
@@ -54,9 +55,49 @@ class _Source:
     last_success: Run | None
 
 
-def run(location: str, *, projects: Sequence[str], format: str) -> None:  # noqa: A002 -- the flag's word
-    """Print the state of every source of a store, or of some of its projects."""
+def run(
+    location: str,
+    *,
+    projects: Sequence[str],
+    format: str,  # noqa: A002 -- the flag's word
+    max_age: str | None = None,
+) -> int:
+    """Print the state of every source of a store, or of some of its projects.
+
+    Returns 0, or 3 where a last success is older than `max_age` or there is none.
+    """
+    oldest = values.seconds(max_age, flag="--max-age") if max_age is not None else None
     store = open_store(location)
+    late = oldest is not None and not _is_fresh(store, oldest, tell=format == "table")
+    if oldest is None or format != "table":
+        _print(store, projects=projects, format=format)
+    return 3 if late else 0
+
+
+def _is_fresh(store: Store, seconds: float, *, tell: bool) -> bool:
+    """Whether every source was harvested completely within this time; which were not is said.
+
+    Asks only how runs ended, so it costs the same whatever the ledgers hold.
+    """
+    now = dt.datetime.now(dt.UTC)
+    fresh = []
+    for name in store.sources():
+        with store.read_ledger(name) as ledger:
+            last = ledger.last_success()
+        ended = last.ended if last else None
+        fresh.append(ended is not None and (now - ended).total_seconds() <= seconds)
+        line = f"{visible(name)}: last complete run: {_minute(ended)}"
+        if not fresh[-1]:
+            complain(f"stale: {line}")
+        elif tell:
+            print(f"fresh: {line}")
+    if not fresh:
+        complain("stale: nothing was harvested yet")
+    return bool(fresh) and all(fresh)
+
+
+def _print(store: Store, *, projects: Sequence[str], format: str) -> None:  # noqa: A002 -- the flag's word
+    """Print every source."""
     sources = []
     for name in store.sources():
         with store.read_ledger(name) as ledger:
@@ -191,6 +232,9 @@ def _described(run: Run) -> str:
         return f"{run.id}  has not ended: it runs, or was killed"
     took = (run.ended - run.began).total_seconds()
     end = _ENDS.get(run.exit_code or 0, str(run.exit_code))
+    if run.tally.get("inventory"):
+        found = counted(int(run.tally.get("declarations", 0)), "declaration")
+        return f"{run.id}  inventory {end}, {found}, {took:,.0f} s"
     jobs, images = int(run.tally.get("jobs_done", 0)), int(run.tally.get("images", 0))
     return f"{run.id}  {end}, {counted(jobs, 'job')}, {counted(images, 'image use')}, {took:,.0f} s"
 

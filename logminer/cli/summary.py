@@ -101,9 +101,10 @@ def summary_lines(
 
 
 def _done(tally: Tally, *, store: str, seconds: float) -> Iterator[str]:
+    listed = "" if tally.reparse else f"{counted(tally.projects_listed, 'project')} listed, "
     yield (
-        f"{counted(tally.projects_listed, 'project')} listed,"
-        f" {counted(tally.jobs_done, 'job')} harvested, {counted(tally.images, 'image use')} found"
+        f"{listed}{counted(tally.jobs_done, 'job')} harvested,"
+        f" {counted(tally.images, 'image use')} found"
     )
     if tally.traces:
         yield "logs: " + ", ".join(f"{n:,} {STATES[s]}" for s, n in tally.traces.most_common())
@@ -115,6 +116,7 @@ def _done(tally: Tally, *, store: str, seconds: float) -> Iterator[str]:
         )
     if tally.jobs_gone:
         yield f"gone from the server before they ended: {counted(tally.jobs_gone, 'job')}"
+    yield from _again(tally)
     if tally.traces_cut:
         yield f"cut at --max-trace-size: {counted(tally.traces_cut, 'log')}"
     if tally.not_understood:
@@ -142,6 +144,18 @@ def skipped(tally: RunTally) -> Iterator[str]:
     """Yield which projects were left out, by the reason."""
     for reason, paths in _by_reason(tally.skipped_projects).items():
         yield f"skipped, {reason}: {few(paths)}"
+
+
+def _again(tally: Tally) -> Iterator[str]:
+    """Yield what was read again, and what cannot be some day."""
+    if tally.reparse:
+        yield (
+            f"read again: {tally.from_kept:,} from what was kept,"
+            f" {tally.jobs_done - tally.from_kept:,} from the server;"
+            f" {counted(tally.jobs_kept, 'job')} left as they are, their logs are gone or shorter"
+        )
+    if tally.not_keepable:
+        yield f"not kept: {counted(tally.not_keepable, 'log')}, too much of which tells of images"
 
 
 def _by_reason(skipped: Sequence[str]) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ discovery   scope to projects, through python-gitlab
 
 from logminer.gitlab.budget import Budget
 from logminer.gitlab.client import Client, JobsPage
-from logminer.gitlab.discovery import Scope, default_scope, discover
+from logminer.gitlab.discovery import Scope, default_scope, discover, path_filter
 from logminer.gitlab.pacing import Pacer
 from logminer.gitlab.protocol import Lint, Pipeline, RateLimit, SkippedJob
 from logminer.gitlab.repositories import RepositoryClient, Tip
@@ -48,5 +48,6 @@ __all__ = [
     "discover",
     "instance_of",
     "named_url",
+    "path_filter",
     "resolve",
 ]

@@ -115,7 +115,7 @@ def discover(  # noqa: PLR0913 -- a scope has many sides, and each has a default
         sleep=sleep,
         clock=clock,
     )
-    wanted = _filter(tuple(include), tuple(exclude))
+    wanted = path_filter(tuple(include), tuple(exclude))
     with _connect(settings, guard) as server:
         try:
             _probe(server)
@@ -141,7 +141,7 @@ def discover(  # noqa: PLR0913 -- a scope has many sides, and each has a default
     return [found[number] for number in sorted(found)]
 
 
-def _filter(include: tuple[str, ...], exclude: tuple[str, ...]) -> Callable[[str], bool]:
+def path_filter(include: tuple[str, ...], exclude: tuple[str, ...]) -> Callable[[str], bool]:
     """Return whether a path is wanted; GitLab's paths differ in more than case."""
     include = tuple(pattern.casefold() for pattern in include)
     exclude = tuple(pattern.casefold() for pattern in exclude)

@@ -13,7 +13,7 @@ import datetime as dt
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from logminer.errors import (
     BudgetSpentError,
@@ -29,23 +29,27 @@ from logminer.harvest.progress import Tally
 from logminer.harvest.reading import Reader, refreshed
 from logminer.harvest.recording import Recorder
 from logminer.harvest.rules import may_grow
-from logminer.model import Depth
+from logminer.model import Depth, Job, TraceState
 from logminer.reference import Upstreams
 from logminer.running import Phase, Run, Silence, gather
 from logminer.store import Listing, new_run_id, publish, remembered, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Coroutine, Iterator, Sequence
 
     from logminer.gitlab import Settings
-    from logminer.model import Harvested, Job, Project
+    from logminer.model import Harvested, Project
     from logminer.running import Progress
-    from logminer.store import Ledger, Store
+    from logminer.store import Ledger, OldJob, Store
 
 _LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 LISTERS: Final = 8
 """Projects listed at a time: the list has a limit of its own, and each row costs the server."""
+
+_GONE: Final = frozenset({TraceState.MISSING, TraceState.ERASED})
+"""What a log is that will not come back; an empty or a forbidden one may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,8 @@ class Options:
     depth: Depth = Depth.FULL
     max_trace_bytes: int | None = None
     """Of a longer trace only so much is read, and the job is marked `truncated`."""
+    keep: bool = False
+    """Whether the part of each trace is kept from which it can be read again."""
 
 
 def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the caller
@@ -90,7 +96,7 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
     with contextlib.ExitStack() as opened:
         if ledger is None:
             ledger = opened.enter_context(store.open_ledger(source_of(settings.instance)))
-        run = _Run(
+        run = HarvestRun(
             ledger, settings, options or Options(), progress or Silence(), budget or Budget()
         )
         run.tally.run_id = run_id or new_run_id(began)
@@ -102,24 +108,26 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
         return run.tally
 
 
-class _Run(Run[Tally, Client]):
+class HarvestRun(Run[Tally, Client]):
     """The state of one harvest."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 -- what a run works on and with
         self,
         ledger: Ledger,
         settings: Settings,
         options: Options,
         progress: Progress[Tally],
         budget: Budget,
+        tally: Tally | None = None,
     ) -> None:
+        """Prepare; `tally` goes on counting where something was done before."""
         client = Client(
             settings,
             connections=options.concurrency + LISTERS,
             pacer=Pacer(rps=options.rps),
             budget=budget,
         )
-        super().__init__(client, Tally(), progress=progress, budget=budget)
+        super().__init__(client, tally or Tally(), progress=progress, budget=budget)
         self._ledger = ledger
         self._options = options
         self._handout = Handout(ledger)
@@ -137,6 +145,7 @@ class _Run(Run[Tally, Client]):
             upstreams=self._options.upstreams,
             depth=options.depth,
             max_bytes=options.max_trace_bytes,
+            keep=options.keep,
         )
         self._recorder = Recorder(ledger, recorded=self._count, alarm=self._alarm)
         self._timed = asyncio.Event()
@@ -151,8 +160,16 @@ class _Run(Run[Tally, Client]):
         """List and read until all is done, a signal comes or the budget is spent."""
         self.tally.projects = len(projects)
         self.tally.jobs_queued = self._ledger.count_queued()
+        await self._work(self._both(projects))
+
+    async def work_again(self, old: Iterator[OldJob]) -> None:
+        """Read these jobs' logs again until all is done, a signal comes or the budget is spent."""
+        await self._work(gather((self._reread(old), self._recorder.run())))
+
+    async def _work(self, work: Coroutine[None, None, None]) -> None:
+        """Work with an open client and signals of our own."""
         self._progress.begin(Phase.HARVEST, self.tally)
-        await self._until_done(self._both(projects))
+        await self._until_done(work)
         self.tally.jobs_open = self._ledger.count_open()
 
     def publish(self, store: Store) -> None:
@@ -254,13 +271,20 @@ class _Run(Run[Tally, Client]):
     async def _read_one(self, job: Job) -> Harvested | Job | None:
         """Read one job; the job itself if its trace may still grow, None if it failed this time."""
         now = self._server_now()
+
+        async def read() -> Harvested | Job:
+            fresh = await refreshed(self._client, job) if may_grow(job, now) else job
+            if may_grow(fresh, now):
+                self.tally.jobs_waiting += 1
+                return fresh
+            return await self._reader.read(fresh, now=now)
+
+        return await self._attempt(job, read())
+
+    async def _attempt(self, job: Job, reading: Awaitable[_T]) -> _T | None:
+        """Wait for a reading; None if it failed, which is counted."""
         try:
-            if may_grow(job, now):
-                job = await refreshed(self._client, job)
-                if may_grow(job, now):
-                    self.tally.jobs_waiting += 1
-                    return job
-            harvested = await self._reader.read(job, now=now)
+            result = await reading
         except BudgetSpentError as error:
             self._spend(str(error))
             return None
@@ -274,8 +298,39 @@ class _Run(Run[Tally, Client]):
             _LOG.exception("job %d", job.id)
             self._failed(f"job {job.id} of {job.project_path}: internal error, {error!r}")
             return None
-        self._failures_in_a_row = 0
-        return harvested
+        if not isinstance(result, Job):  # one that may still grow says nothing of the server
+            self._failures_in_a_row = 0
+        return result
+
+    async def _reread(self, old: Iterator[OldJob]) -> None:
+        """Read the logs of jobs again with a fixed number of workers."""
+        turn = asyncio.Lock()
+
+        async def worker() -> None:
+            while not self._stop.is_set():
+                async with turn:
+                    each = await asyncio.to_thread(next, old, None)
+                if each is None:
+                    return
+                await self._reread_one(each)
+
+        await gather(worker() for _ in range(self._options.concurrency))
+        await self._recorder.end()
+
+    async def _reread_one(self, old: OldJob) -> None:
+        """Read a log again; where it tells less than it did, what is stored stays."""
+        reading = self._reader.read(old.job, now=self._server_now(), depth=old.depth)
+        harvested = await self._attempt(old.job, reading)
+        if harvested is None:
+            return
+        summary = harvested.summary
+        if summary is not None and (old.depth is Depth.PREPARE or summary.bytes >= old.size):
+            await self._recorder.put(harvested)
+            return
+        self.tally.jobs_kept += 1
+        if harvested.state in _GONE:
+            await asyncio.to_thread(self._ledger.lose, [old.job.id])
+        self._moved()
 
     def _server_now(self) -> dt.datetime:
         """Return the server's time, kept going by our monotonic clock."""
@@ -287,20 +342,9 @@ class _Run(Run[Tally, Client]):
 
     def _count(self, batch: Sequence[Harvested]) -> None:
         """Count what jobs contribute, and tell."""
-        tally = self.tally
         self._handout.recorded(each.job.id for each in batch)
         for each in batch:
-            tally.jobs_done += 1
-            tally.traces[each.state] += 1
-            tally.images += len(each.uses)
-            summary = each.summary
-            if summary is not None:
-                limit = self._options.max_trace_bytes
-                tally.traces_cut += limit is not None and summary.bytes >= limit
-                if not summary.recognised:
-                    tally.not_understood += 1
-                elif not each.uses and summary.names_images:
-                    tally.without_image += 1
+            self.tally.count(each, limit=self._options.max_trace_bytes, keep=self._options.keep)
         self._moved()
 
 

@@ -12,7 +12,16 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from logminer.inventory.nodes import Map, Scalar, Seq, Source, documents, is_null, is_text
+from logminer.inventory.nodes import (
+    MAX_PARSED_BYTES,
+    Map,
+    Scalar,
+    Seq,
+    Source,
+    documents,
+    is_null,
+    is_text,
+)
 from logminer.inventory.rows import gap
 from logminer.inventory.scalars import ruby_text
 from logminer.inventory.variables import Value, expand_runner
@@ -170,6 +179,7 @@ class Loader:
         """Read from these files; `lookup` knows the variables outside of the configuration."""
         self._files = files
         self._outside = lookup
+        self._left = MAX_PARSED_BYTES
         self._config = Config(root=Map(None, 1, Source("")))
 
     def load(self, path: str) -> Config:
@@ -196,6 +206,10 @@ class Loader:
             self._gap(asked, path, f"include of {path}, which is not among the files")
             return None
         if path in above or len(self._config.paths) >= MAX_INCLUDES:
+            return None
+        self._left -= len(data)
+        if self._left < 0:
+            self._gap(asked, path, f"include of {path}: larger than is read of one configuration")
             return None
         self._config.paths.add(path)
         header, body, error = parsed(data, path)

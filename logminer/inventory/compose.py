@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 _KIND: Final = DeclarationKind.COMPOSE
 _IMAGE_CONTEXT: Final = "docker-image://"
 _MAX_EXTENDS: Final = 10
+_MAX_BUILDS: Final = 200
+"""Services of one file whose Dockerfiles are read with their arguments."""
+
+_MAX_OTHER: Final = 1 << 20
+"""Bytes of a file that others extend."""
+
 _ENV: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*[=:]\s?(.*)")
 _TOP: Final = frozenset(
     {
@@ -87,6 +93,8 @@ class _Compose:
         self._path = path
         self._files = files
         self._folder = posixpath.dirname(path)
+        self._others: dict[str, Map | None] = {}
+        self._builds = 0
         self._values = {
             name: Value(text=text, certainty=Resolution.DEFAULT) for name, text in given.items()
         }
@@ -178,12 +186,13 @@ class _Compose:
             at = found
 
     def _services(self, path: str) -> Map | None:
-        """Return the services of another file."""
-        for each in documents(self._files.get(path, b""), Source(path)):
-            services = each.root.get("services") if isinstance(each.root, Map) else None
-            if isinstance(services, Map):
-                return services
-        return None
+        """Return the services of another file, read once."""
+        if path not in self._others:
+            data = self._files.get(path, b"")[:_MAX_OTHER]
+            roots = (each.root for each in documents(data, Source(path)))
+            services = (each.get("services") for each in roots if isinstance(each, Map))
+            self._others[path] = next((each for each in services if isinstance(each, Map)), None)
+        return self._others[path]
 
     def _built(self, name: str, build: Node) -> Iterator[Declaration]:
         """Yield the images of a build that only the Compose file tells."""
@@ -240,7 +249,8 @@ class _Compose:
         context = build.text("context") or "."
         path = self._at(posixpath.join(context, build.text("dockerfile") or "Dockerfile"))
         data = self._files.get(path)
-        if data is None:
+        self._builds += 1
+        if data is None or self._builds > _MAX_BUILDS:
             return
         for row in read_dockerfile(path, data, arguments=arguments):
             if not arguments.keys().isdisjoint(row.variables):

@@ -7,7 +7,6 @@ A tag that the kustomization leaves alone is looked up in the manifests that it 
 from __future__ import annotations
 
 import posixpath
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +18,7 @@ from logminer.inventory.variables import Expanded
 from logminer.model import DeclarationKind, DeclaredRole, Resolution
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from logminer.inventory.nodes import Node
     from logminer.model import Declaration
@@ -31,20 +30,20 @@ _GROUP: Final = "kustomize.config.k8s.io/"
 _MAX_FILES: Final = 200
 """Manifests that are looked at for one kustomization."""
 
-_TAIL: Final = re.compile(r"(?P<name>[^@]*?)(?::(?P<tag>[^/:@]*))?(?:@(?P<digest>.*))?")
-
 
 def is_kustomization(root: Node | None) -> bool:
     """Return whether a document is a kustomization by its content."""
     return isinstance(root, Map) and (root.text("apiVersion") or "").startswith(_GROUP)
 
 
-def read_kustomization(path: str, root: Node, files: Mapping[str, bytes]) -> Iterator[Declaration]:
+def read_kustomization(path: str, root: Node, manifests: Manifests) -> Iterator[Declaration]:
     """Yield the images that a kustomization puts in the place of others, and inline patches'."""
     if not isinstance(root, Map):
         return
-    for entry in maps_in(root.get("images")):
-        yield from _replaced(path, root, entry, files)
+    entries = list(maps_in(root.get("images")))
+    images = manifests.below(path, root) if entries else set()
+    for entry in entries:
+        yield from _replaced(path, entry, images)
     for key in ("patches", "patchesStrategicMerge", "patchesJson6902"):
         node = root.get(key)
         for each in node.items if isinstance(node, Seq) else []:
@@ -64,9 +63,7 @@ def _inline(patch: Scalar) -> Iterator[Declaration]:
                 yield replace(row, line=patch.line)
 
 
-def _replaced(
-    path: str, root: Map, entry: Map, files: Mapping[str, bytes]
-) -> Iterator[Declaration]:
+def _replaced(path: str, entry: Map, images: set[str]) -> Iterator[Declaration]:
     """Yield the row of one entry of `images`, or one for each tag that it leaves standing."""
     name = entry.get("name")
     if not is_text(name):
@@ -90,7 +87,7 @@ def _replaced(
         return
     if new_name is None:
         return
-    tails = sorted(set(_tails(path, root, name.text, files)))
+    tails = sorted(set(_tails(images, name.text)))
     if not tails:
         yield declaration(
             place,
@@ -112,26 +109,56 @@ def _known(text: str) -> Expanded:
     return Expanded(text=text, resolution=Resolution.LITERAL, names=())
 
 
-def _tails(path: str, root: Map, name: str, files: Mapping[str, bytes]) -> Iterator[str]:
-    """Yield tag and digest of each image of this name in the manifests that are listed."""
-    waiting = [(posixpath.dirname(path), root)]
-    seen: set[str] = {path}
-    while waiting and len(seen) < _MAX_FILES:
-        folder, node = waiting.pop()
-        for entry in _resources(node):
-            target = posixpath.normpath(posixpath.join(folder, entry))
-            inner = next((f"{target}/{n}" for n in NAMES if f"{target}/{n}" in files), target)
-            if inner in seen or inner not in files or len(seen) >= _MAX_FILES:
+class Manifests:
+    """The images that files name, each file read once for all kustomizations that list it."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        """Read from these files."""
+        self._files = files
+        self._read: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+
+    def below(self, path: str, root: Map) -> set[str]:
+        """Return the images of all manifests that a kustomization lists, through its bases."""
+        found: set[str] = set()
+        seen = {path}
+        waiting = list(self._paths(path, _resources(root)))
+        while waiting and len(seen) < _MAX_FILES:
+            each = waiting.pop()
+            if each in seen:
                 continue
-            seen.add(inner)
-            for each in documents(files[inner], Source(inner)):
-                if isinstance(each.root, Map) and (inner != target or is_kustomization(each.root)):
-                    waiting.append((posixpath.dirname(inner), each.root))
+            seen.add(each)
+            images, resources = self._file(each)
+            found.update(images)
+            waiting.extend(self._paths(each, resources))
+        return found
+
+    def _paths(self, path: str, resources: Iterable[str]) -> Iterator[str]:
+        """Yield the files that are meant, of a directory its kustomization."""
+        for entry in resources:
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(path), entry))
+            inner = next((f"{target}/{n}" for n in NAMES if f"{target}/{n}" in self._files), target)
+            if inner in self._files:
+                yield inner
+
+    def _file(self, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the images of a file's objects, and what its kustomizations list."""
+        if path not in self._read:
+            images: dict[str, None] = {}
+            resources: list[str] = []
+            for each in documents(self._files[path], Source(path)):
+                if isinstance(each.root, Map) and (
+                    posixpath.basename(path) in NAMES or is_kustomization(each.root)
+                ):
+                    resources.extend(_resources(each.root))
                 elif each.root is not None:
-                    yield from _same(each.root, name)
+                    rows = read_objects(each.root)
+                    images |= dict.fromkeys(row.image for row in rows if row.image)
+            self._read[path] = tuple(images), tuple(resources)
+        return self._read[path]
 
 
 def _resources(node: Map) -> Iterator[str]:
+    """Yield what a kustomization lists."""
     for key in ("resources", "bases", "components"):
         listed = node.get(key)
         for each in listed.items if isinstance(listed, Seq) else []:
@@ -139,9 +166,9 @@ def _resources(node: Map) -> Iterator[str]:
                 yield each.text
 
 
-def _same(root: Node, name: str) -> Iterator[str]:
-    for row in read_objects(root):
-        match = _TAIL.fullmatch(row.image or "")
-        if match is not None and match["name"] == name:
-            tag, digest = match["tag"], match["digest"]
-            yield f"{f':{tag}' if tag else ''}{f'@{digest}' if digest else ''}"
+def _tails(images: Iterable[str], name: str) -> Iterator[str]:
+    """Yield tag and digest of the images of a name."""
+    for image in images:
+        tail = image.removeprefix(name)
+        if image.startswith(name) and "/" not in tail and tail[:1] in {"", ":", "@"}:
+            yield tail

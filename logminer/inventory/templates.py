@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TEMPLATE: Final = re.compile(r"\{\{|\{%|<%|\[\[")
 """What begins an action of Go's, Jinja's or another template language."""
 
-_ACTION: Final = re.compile(r"\{\{-?\s*(.{0,300}?)\s*-?\}\}")
+_ACTION: Final = re.compile(r"\{\{(.{0,300}?)\}\}")
 _TERM: Final = re.compile(r"(?<![\w.\"'])\$?\.?[A-Za-z_][\w.]*")
 _IMAGE_LINE: Final = re.compile(
     r"^[ \t]*(?:-[ \t]+)?[\"']?image[\"']?[ \t]*:[ \t]+(?P<image>\S[^\n]{0,1023})$", re.MULTILINE

@@ -21,7 +21,7 @@ from logminer.inventory.helm import (
 )
 from logminer.inventory.kubernetes import is_object, is_patch, read_objects
 from logminer.inventory.kustomize import NAMES as KUSTOMIZATIONS
-from logminer.inventory.kustomize import is_kustomization, read_kustomization
+from logminer.inventory.kustomize import Manifests, is_kustomization, read_kustomization
 from logminer.inventory.nodes import Map, Source, decoded, documents
 from logminer.inventory.rows import gap
 from logminer.inventory.templates import TEMPLATE, read_template
@@ -153,6 +153,11 @@ class _Tree:
     charts: dict[str, Chart] = field(default_factory=dict)
     archives: set[str] = field(default_factory=set)
     held: int = 0
+    manifests: Manifests = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let kustomizations look at the files."""
+        self.manifests = Manifests(self.files)
 
     def add(self, path: str, data: bytes) -> None:
         """Hold one file, if it is of use and not too much."""
@@ -161,13 +166,17 @@ class _Tree:
         if path.endswith(".tgz"):
             self.archives.add(path)
             return
+        if path.endswith(".json") and not _relevant(data):
+            return
         if len(data) > MAX_FILE_BYTES:
             self.rows.append(unread(path, f"{len(data) >> 20} MB: not read"))
             return
-        self.held += len(data)
-        if self.held > MAX_TREE_BYTES:
-            self.rows.append(unread(path, f"beyond the first {MAX_TREE_BYTES >> 20} MB: not read"))
+        if self.held + len(data) > MAX_TREE_BYTES:
+            if _kind_by_name(path) is not DeclarationKind.KUBERNETES or _relevant(data):
+                note = f"beyond {MAX_TREE_BYTES >> 20} MB of files: not read"
+                self.rows.append(unread(path, note))
             return
+        self.held += len(data)
         self.files[path] = data
 
     def read(self, merged: str | None) -> list[Declaration]:
@@ -218,10 +227,10 @@ class _Tree:
             yield from self._by_content(path, data)
 
     def _alone(self, path: str) -> Iterator[Declaration]:
-        """Yield what a configuration declares that others may include."""
-        rows, _ = read_config(self.files, path, self.facts)
+        """Yield what a configuration declares that others may include: by itself."""
+        rows, _ = read_config({path: self.files[path]}, path, self.facts)
         for each in rows:
-            if each.path == path:
+            if each.image is not None or each.line is None:
                 note = each.note or "not part of the project's own configuration"
                 yield replace(each, note=note)
 
@@ -244,7 +253,7 @@ class _Tree:
             elif each.root is None:
                 continue
             elif is_kustomize or is_kustomization(each.root):
-                yield from read_kustomization(path, each.root, self.files)
+                yield from read_kustomization(path, each.root, self.manifests)
             elif is_compose(each.root):
                 yield from read_compose(path, data, self.files, self.facts.settings)
                 return

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from logminer import analysis
+from logminer.analysis.engine import shared
+from logminer.analysis.source import TABLES, Anywhere
+from logminer.analysis.when import span
 from logminer.period import Period
 
 if TYPE_CHECKING:
@@ -15,12 +18,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from logminer.analysis import Source
+    from logminer.analysis.pulls import By
 
 TOP = 20
-"""Repositories in a report; the whole list is one call of `logminer.analysis` away."""
+"""Rows of a list in a report; the whole list is one call of `logminer.analysis` away."""
+
+_COLOURS = 6
+"""Registries that are told apart over time; the rest of them is `OTHER`."""
+
+OTHER = "other"
+"""Stands for every registry that is not among the most pulled."""
+
+_WINDOWS = 300
+"""Most windows of Docker Hub pressure that a report holds, the worst ones."""
 
 _MOST_DAYS = 366
 """The longest period that is drawn day by day: a leap year is twelve lines of 31 characters."""
+
+_DAYS = dt.timedelta(days=124)
+_WEEKS = dt.timedelta(days=2 * 366)
+"""The longest periods whose charts have a column for each day, for each week."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +81,32 @@ class Report:
     """At most `TOP` rows."""
     by_role: pd.DataFrame
     failed_pulls: pd.DataFrame
+    charted_by: Literal["day", "week", "month"]
+    """Width of a bucket of the next two."""
+    pulls_by_registry: pd.DataFrame
+    """`start`, `registry`, `pulls`, `failed`: the most pulled registries and `OTHER`."""
+    failed_by_kind: pd.DataFrame
+    """`start`, `error_kind`, `failed`, `rescued`; only buckets with any."""
+    hub_pressure: pd.DataFrame
+    """`analysis.docker_hub_pressure`, the worst windows first."""
+    proxy_bypass: pd.DataFrame
+    unpinned: pd.DataFrame
+    """`analysis.unpinned` by registry, at most `TOP` rows."""
+    drift: pd.DataFrame
+    """`analysis.digest_drift`, at most `TOP` tags."""
+    new_and_gone: pd.DataFrame
+    """No row where nothing was harvested for the period before."""
 
     @property
     def empty(self) -> bool:
         """Whether no job was harvested in the period."""
         return self.coverage["jobs"] == 0
+
+    @property
+    def label(self) -> str:
+        """The name that the period was asked for by; empty where it only repeats the bounds."""
+        label = self.period.label
+        return "" if ".." in label or label == spell(self.period) else label
 
     @property
     def comparable(self) -> bool:
@@ -110,21 +148,70 @@ def build(source: Source, period: Period | str, now: dt.datetime | None = None) 
     by: Literal["day", "month"] = (
         "day" if period.until - period.since <= dt.timedelta(days=_MOST_DAYS) else "month"
     )
+    with shared(_files(source, previous, period)):
+        return _asked(source, period, previous, moment, by)
+
+
+def _files(source: Source, previous: Period, period: Period) -> dict[str, list[str]]:
+    """Return the files that all the questions together read; none where DuckDB opens none."""
+    if isinstance(source, Anywhere) and not source.is_local:
+        return {}
+    days = span({"since": previous.since, "until": period.until}).days
+    return {table: source.files(table, *days) for table in TABLES}
+
+
+def _asked(
+    source: Source,
+    period: Period,
+    previous: Period,
+    moment: dt.datetime,
+    by: Literal["day", "month"],
+) -> Report:
+    """Return the answers to every question."""
     coverage = _row(analysis.coverage(source, period=period))
+    totals = _totals(source, coverage["jobs"], period, previous)
     over_time = analysis.pulls_over_time(source, by=by, period=period)
+    length = period.until - period.since
+    charted_by: By = "day" if length <= _DAYS else "week" if length <= _WEEKS else "month"
+    split = analysis.pulls_over_time(
+        source, by=charted_by, split="registry", limit=_WINDOWS, period=period
+    )
+    failed = analysis.failed_pulls_over_time(source, by=charted_by, period=period)
+    changed = analysis.new_and_gone(source, period=period, before=previous)
     return Report(
         period=period,
         previous=previous,
         generated_at=moment,
         coverage=coverage,
-        totals=_totals(source, coverage["jobs"], period, previous),
+        totals=totals,
         by=by,
         over_time=over_time[over_time["start"] <= moment].reset_index(drop=True),
         by_registry=analysis.by_registry(source, period=period),
         top_repositories=analysis.top_repositories(source, limit=TOP, period=period),
         by_role=analysis.by_role(source, period=period),
         failed_pulls=analysis.failed_pulls(source, period=period),
+        charted_by=charted_by,
+        pulls_by_registry=_lumped(split[split["start"] <= moment]),
+        failed_by_kind=failed.groupby(["start", "error_kind"], dropna=False, as_index=False)[
+            ["failed", "rescued"]
+        ].sum(),
+        hub_pressure=analysis.docker_hub_pressure(source, limit=_WINDOWS, period=period),
+        proxy_bypass=analysis.proxy_bypass(source, period=period),
+        unpinned=analysis.unpinned(source, limit=TOP, period=period),
+        drift=analysis.digest_drift(source, limit=TOP, period=period),
+        new_and_gone=changed if totals[0].before is not None else changed.head(0),
     )
+
+
+def _lumped(split: pd.DataFrame) -> pd.DataFrame:
+    """Return pulls over time with the least pulled registries as one; only what is not nought."""
+    pulls = split.groupby("registry", dropna=False)["pulls"].sum()
+    most = pulls.sort_values(ascending=False, kind="stable").index[:_COLOURS]
+    named = split.assign(registry=split["registry"].where(split["registry"].isin(most), OTHER))
+    counts = named.groupby(["start", "registry"], as_index=False, sort=False, dropna=False)[
+        ["pulls", "failed"]
+    ].sum()
+    return counts[counts[["pulls", "failed"]].any(axis=1)].reset_index(drop=True)
 
 
 def spell(period: Period) -> str:

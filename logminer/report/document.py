@@ -7,10 +7,11 @@ Everything beyond ASCII is escaped, so that the text is also harmless on a termi
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-import math
 from typing import TYPE_CHECKING, TextIO
 
+from logminer.report.frames import rows
 from logminer.report.stamp import stamp
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ SCHEMA_VERSION = 1
 
 def write(report: Report, out: TextIO) -> None:
     """Write the object, indented, and a final line end."""
-    over_time = report.over_time.assign(start=[stamp(day) for day in report.over_time["start"]])
     document = {
         "schema_version": SCHEMA_VERSION,
         "generated_at": stamp(report.generated_at),
@@ -37,11 +37,21 @@ def write(report: Report, out: TextIO) -> None:
             figure.name: {"value": figure.value, "before": figure.before, "change": figure.change}
             for figure in report.totals
         },
-        "over_time": {"by": report.by, "buckets": _rows(over_time)},
+        "over_time": {"by": report.by, "buckets": _rows(report.over_time)},
         "by_registry": _rows(report.by_registry),
         "top_repositories": _rows(report.top_repositories),
         "by_role": _rows(report.by_role),
         "failed_pulls": _rows(report.failed_pulls),
+        "pulls_by_registry": {
+            "by": report.charted_by,
+            "buckets": _rows(report.pulls_by_registry),
+        },
+        "failed_by_kind": {"by": report.charted_by, "buckets": _rows(report.failed_by_kind)},
+        "hub_pressure": _rows(report.hub_pressure),
+        "proxy_bypass": _rows(report.proxy_bypass),
+        "unpinned": _rows(report.unpinned),
+        "drift": _rows(report.drift),
+        "new_and_gone": _rows(report.new_and_gone),
     }
     json.dump(document, out, indent=2, allow_nan=False)
     out.write("\n")
@@ -53,13 +63,12 @@ def _period(period: Period) -> dict[str, str]:
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, object]]:
-    """Return a frame as objects: numbers as numbers, null where a value is missing."""
-    return [
-        {str(name): _known(value) for name, value in row.items()}
-        for row in frame.to_dict("records")
-    ]
+    """Return a frame as objects: numbers as numbers, times as text, null where one is missing."""
+    return [{str(name): _known(value) for name, value in row.items()} for row in rows(frame)]
 
 
 def _known(value: object) -> object:
-    """Return a value, or None for pandas' word for a missing one."""
-    return None if isinstance(value, float) and math.isnan(value) else value
+    """Return a value of JSON; None for pandas' words for a missing one, of which it has three."""
+    if value is None or value != value:  # noqa: PLR0124 -- so says every NaN and NaT of itself
+        return None
+    return stamp(value) if isinstance(value, dt.datetime) else value

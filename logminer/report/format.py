@@ -18,6 +18,10 @@ class Format(StrEnum):
     """For spreadsheets and data frames: one figure for each line."""
     JSON = "json"
     """For programs."""
+    MD = "md"
+    """For a wiki, an issue or a merge request."""
+    HTML = "html"
+    """For people, in a browser or attached to a mail: one file with charts."""
 
     def write(self, report: Report, out: TextIO) -> None:
         """Write a report in this format."""
@@ -34,5 +38,13 @@ class Format(StrEnum):
                 from logminer.report import document  # noqa: PLC0415 -- beside its neighbours
 
                 document.write(report, out)
+            case Format.MD:
+                from logminer.report import markdown  # noqa: PLC0415 -- beside its neighbours
+
+                markdown.write(report, out)
+            case Format.HTML:
+                from logminer.report import page  # noqa: PLC0415 -- heavy: charts
+
+                page.write(report, out)
             case _:
                 assert_never(self)

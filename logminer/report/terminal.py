@@ -7,30 +7,30 @@ Names are folded, never cut: a report that is piped to a file loses nothing.
 Colour carries no meaning of its own; without it, and in a mail, the text says the same.
 
 Foreign text reaches rich only as `Text`, which is never read as markup, and only through
-`words.visible`.
+`foreign.visible`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from logminer.foreign import visible
 from logminer.report import marks, words
 from logminer.report.build import spell
+from logminer.report.sections import sections, text
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    import pandas as pd
     from rich.console import RenderableType
 
     from logminer.report.build import Report
+    from logminer.report.sections import Cell, Section
 
 _WIDEST = 120
 """Columns; beyond it a number stands too far from its name."""
@@ -42,30 +42,6 @@ _NUMBER_AT_LEAST = 9
 _NAME_AT_LEAST = 24
 _BAR_AT_LEAST = 10
 """Columns of a bar, with the gap before it; a console too narrow for it shows none."""
-
-_COVERAGE = (
-    ("jobs", "jobs harvested"),
-    ("read", "log read"),
-    ("not_understood", "- preamble not understood"),
-    ("without_image", "- docker or kubernetes, no image"),
-    ("truncated", "- log truncated"),
-    ("prepare_only", "- only the preparation read"),
-    ("not_started", "never started"),
-    ("empty", "log empty"),
-    ("erased", "log erased"),
-    ("missing", "log missing (404)"),
-    ("forbidden", "log forbidden (403)"),
-    ("failed", "log could not be fetched"),
-)
-"""Columns of `analysis.coverage` in the order of reading; with a dash: part of the logs read."""
-
-_TOTALS = {
-    "jobs": "jobs harvested",
-    "uses": "image uses",
-    "pulls": "pulls",
-    "repositories": "distinct repositories pulled",
-    "failed": "failed pulls",
-}
 
 
 def write(report: Report, out: TextIO) -> None:
@@ -128,120 +104,45 @@ class _Page:
             yield Text(note, style="yellow")
         if report.empty:
             return
-        for section in (
-            self._coverage(),
-            self._totals(),
-            self._over_time(),
-            self._shares("Registries", report.by_registry, ("registry",)),
-            self._shares(
-                "Repositories, most pulled", report.top_repositories, ("registry", "repository")
-            ),
-            self._shares("Roles", report.by_role, ("role",)),
-            self._failures(),
-        ):
+        for section in sections(report):
             yield Text()
-            yield section
+            yield self._over_time(section) if section.key == "over_time" else self._section(section)
 
     def _times(self) -> Iterator[Text]:
         """Yield the period, under the name it was asked by, and the one it is compared with."""
-        period = self.report.period
-        named = "" if ".." in period.label else f"{self._visible(period.label)}: "
-        yield Text(f"{named}{spell(period)} (UTC)")
+        label = self.report.label
+        named = f"{self._visible(label)}: " if label else ""
+        yield Text(f"{named}{spell(self.report.period)} (UTC)")
         if self.report.comparable:
             yield Text(f"compared with {spell(self.report.previous)}", style="dim")
 
-    def _coverage(self) -> Table:
-        """Return what became of the jobs' logs; a state that did not occur takes no line."""
-        counts = self.report.coverage
-        table = self._table("Coverage", "jobs", "share")
-        for key, label in _COVERAGE:
-            if counts[key] or key in {"jobs", "read"}:
-                self._row(
-                    table, label, words.count(counts[key]), words.share(counts[key], counts["jobs"])
-                )
-        return table
-
-    def _totals(self) -> Table:
-        """Return the headline figures with their change."""
-        table = self._table("Totals", "now", "before", "change")
-        for figure in self.report.totals:
-            self._row(
-                table,
-                _TOTALS[figure.name],
-                words.count(figure.value),
-                "" if figure.before is None else words.count(figure.before),
-                words.change(figure.value, figure.before),
-            )
-        return table
-
-    def _over_time(self) -> Table:
-        """Return a line for each month (each year of a long period), a character for each bucket.
-
-        All lines share one scale. A dot is a bucket without a pull; a blank is not in the period.
-        """
-        frame = self.report.over_time
-        buckets: list[tuple[dt.date, int]] = list(
-            zip(frame["start"].dt.date, map(int, frame["pulls"]), strict=True)
-        )
-        daily = self.report.by == "day"
-        outer, inner = ("%Y-%m", "%Y-%m-%d") if daily else ("%Y", "%Y-%m")
-        day, peak = max(buckets, key=lambda bucket: bucket[1], default=(None, 0))
-        title = Text("Pulls over time", style="bold")
-        title.append(f"  a character is a {self.report.by}", style="not bold dim")
-        if day and peak:
-            title.append(
-                f", the highest is {words.count(peak)} ({day:{inner}})", style="not bold dim"
-            )
+    def _over_time(self, section: Section) -> Table:
+        """Return the sparklines on a grid of their own; a blank is not in the period."""
+        title = Text(section.title, style="bold")
+        says = f"a character is a {self.report.by}" + (f", {section.says}" if section.says else "")
+        title.append(f"  {says}", style="not bold dim")
         table = Table.grid(padding=(0, _INDENT, 0, 0))
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, style="cyan")
         table.add_column(no_wrap=True, justify="right")
-        for label, group in groupby(buckets, key=lambda bucket: f"{bucket[0]:{outer}}"):
-            members = list(group)
-            start = members[0][0]
-            pulls = [count for _, count in members]
-            table.add_row(
-                " " * _INDENT + label,
-                " " * ((start.day if daily else start.month) - 1)
-                + marks.spark(pulls, peak, ascii_only=self.ascii_only),
-                words.count(sum(pulls)),
-            )
+        for label, line, pulls, _ in section.rows:
+            table.add_row(" " * _INDENT + self._cell(label), *map(self._cell, (line, pulls)))
         whole = Table.grid()
         whole.add_row(title)
         whole.add_row(table)
         return whole
 
-    def _shares(self, title: str, frame: pd.DataFrame, names: Sequence[str]) -> Table:
-        """Return uses, pulls and the part of all pulls for each row of a frame."""
-        pulls = next(figure.value for figure in self.report.totals if figure.name == "pulls")
-        table = self._table(title, "uses", "pulls", "share")
-        for row in frame.to_dict("records"):
-            self._row(
-                table,
-                self._name((row[name] for name in names), joint="/"),
-                words.count(row["uses"]),
-                words.count(row["pulls"]),
-                words.share(row["pulls"], pulls),
-                self._bar(row["pulls"], pulls),
-            )
-        return table
-
-    def _failures(self) -> Table:
-        """Return failed pulls by registry and kind of error."""
-        frame = self.report.failed_pulls
-        table = self._table("Failed pulls", "failed", "rescued", "jobs")
-        failed = sum(map(int, frame["failed"]))
-        for row in frame.to_dict("records"):
-            self._row(
-                table,
-                self._name((row["registry"], row["error_kind"]), joint="  "),
-                words.count(row["failed"]),
-                words.count(row["rescued"]),
-                words.count(row["jobs"]),
-                self._bar(row["failed"], failed),
-            )
-        if frame.empty:
-            self._row(table, "none")
+    def _section(self, section: Section) -> Table:
+        """Return the brief columns of a section on the grid."""
+        shown = [at for at, column in enumerate(section.columns) if column.brief]
+        table = self._table(section.title, *(section.columns[at].title for at in shown))
+        for row in section.rows:
+            name = "  ".join(map(self._cell, row[: section.names]))
+            self._row(table, name, *(self._cell(row[at]) for at in shown), self._bar(section, row))
+        if not section.rows:
+            self._row(table, section.none)
+        if section.left:
+            self._row(table, f"and {words.count(section.left)} more")
         return table
 
     def _table(self, title: str, *numbers: str) -> Table:
@@ -261,18 +162,19 @@ class _Page:
         lines = (" " * _INDENT + line for line in words.fold(name, self.grid.name))
         table.add_row(Text("\n".join(lines)), *(Text(cell) for cell in cells))
 
-    def _name(self, parts: Iterable[object], *, joint: str) -> str:
-        """Return the name of a row; a part that the log does not tell is said to be unknown."""
-        return joint.join(
-            self._visible(part) if isinstance(part, str) else "(unknown)" for part in parts
-        )
-
-    def _bar(self, part: int, whole: int) -> str:
+    def _bar(self, section: Section, row: Sequence[Cell]) -> str:
         """Return a bar in the last column, set off from the number before it."""
         width = self.grid.bar - _INDENT
-        if width <= 0 or not whole:
+        if width <= 0 or not section.bar:
+            return ""
+        at, whole = section.bar
+        part = row[at]
+        if not whole or not isinstance(part, int):
             return ""
         return " " * _INDENT + marks.bar(part, whole, width, ascii_only=self.ascii_only)
 
-    def _visible(self, text: str) -> str:
-        return words.visible(text, ascii_only=self.ascii_only)
+    def _cell(self, cell: Cell) -> str:
+        return text(cell, ascii_only=self.ascii_only)
+
+    def _visible(self, name: str) -> str:
+        return visible(name, ascii_only=self.ascii_only)

@@ -13,6 +13,13 @@ and never a column. `value` is always a number, empty where there is none.
 | top_repositories | registry | repository |
 | by_role | role | |
 | failed_pulls | registry | kind of error |
+| pulls_by_registry | first day of the bucket | registry |
+| failed_by_kind | first day of the bucket | kind of error |
+| hub_pressure | runner or proxy | begin of the six hours |
+| proxy_bypass | repository | project |
+| unpinned | registry | |
+| drift | tag | digest |
+| new, gone | registry | repository |
 
 An empty name or detail means that the log does not tell.
 A name is foreign text, and a cell of it is nothing but text (`logminer.foreign.cell`).
@@ -22,13 +29,14 @@ from __future__ import annotations
 
 import csv
 import math
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from logminer.foreign import cell
+from logminer.report.frames import rows
 from logminer.report.stamp import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     import pandas as pd
 
@@ -53,22 +61,79 @@ def _figures(report: Report) -> Iterator[tuple[str, object, object, str, float |
     for figure in report.totals:
         yield "totals", None, None, figure.name, figure.value
         yield "totals", None, None, f"{figure.name}_before", figure.before
-    over_time = report.over_time.assign(start=report.over_time["start"].dt.strftime("%Y-%m-%d"))
-    yield from _section("over_time", over_time, "start")
+    yield from _section("over_time", report.over_time, _day)
     yield from _section("by_registry", report.by_registry, "registry")
     yield from _section("top_repositories", report.top_repositories, "registry", "repository")
     yield from _section("by_role", report.by_role, "role")
     yield from _section("failed_pulls", report.failed_pulls, "registry", "error_kind")
+    yield from _section("pulls_by_registry", report.pulls_by_registry, _day, "registry")
+    yield from _section("failed_by_kind", report.failed_by_kind, _day, "error_kind")
+    yield from _section("hub_pressure", report.hub_pressure, _asker, _window)
+    yield from _section("proxy_bypass", report.proxy_bypass, _repository, _project)
+    yield from _section("unpinned", report.unpinned, "registry")
+    yield from _section("drift", report.drift, _tag, "digest")
+    for change in ("new", "gone"):
+        part = report.new_and_gone[report.new_and_gone["change"] == change]
+        yield from _section(change, part, "registry", "repository")
+
+
+_Key: TypeAlias = "str | Callable[[Mapping[str, Any]], object]"
+"""What names a row: a column, or what is made of several."""
 
 
 def _section(
-    section: str, frame: pd.DataFrame, name: str, detail: str | None = None
+    section: str, frame: pd.DataFrame, name: _Key, detail: _Key | None = None
 ) -> Iterator[tuple[str, object, object, str, float | None]]:
-    """Yield every figure of a frame: all columns but the ones that name the row or prove it."""
-    measures = [column for column in frame.columns if column not in {name, detail, "evidence"}]
-    for row in frame.to_dict("records"):
-        for measure in measures:
-            yield section, row[name], row[detail] if detail else None, measure, row[measure]
+    """Yield every figure of a frame: all columns of numbers that name nothing."""
+    numbers = frame.select_dtypes(["number", "bool"]).columns
+    for row in rows(frame):
+        keys = [_told(key, row) for key in (name, detail)]
+        for measure in numbers:
+            if measure not in _IDS:
+                yield section, *keys, measure, row[measure]
+
+
+_IDS = frozenset({"project_id"})
+"""Numbers that are names."""
+
+
+def _told(key: _Key | None, row: Mapping[str, Any]) -> object:
+    """Return what names a row."""
+    if key is None:
+        return None
+    return row[key] if isinstance(key, str) else key(row)
+
+
+def _day(row: Mapping[str, Any]) -> object:
+    """Return the first day of a bucket."""
+    return f"{row['start']:%Y-%m-%d}"
+
+
+def _window(row: Mapping[str, Any]) -> object:
+    """Return the first moment of six hours."""
+    return stamp(row["start"])
+
+
+def _asker(row: Mapping[str, Any]) -> object:
+    """Return who asked Docker Hub."""
+    if isinstance(row["runner"], str):
+        return f"{row['instance']} {row['runner']}"
+    return f"{row['via']} {row['proxy']}"
+
+
+def _repository(row: Mapping[str, Any]) -> object:
+    """Return the full name of a repository."""
+    return f"{row['registry']}/{row['repository']}"
+
+
+def _tag(row: Mapping[str, Any]) -> object:
+    """Return a tag with the repository that it is in."""
+    return f"{_repository(row)}:{row['tag']}"
+
+
+def _project(row: Mapping[str, Any]) -> object:
+    """Return a project, told apart from its namesakes on other servers."""
+    return f"{row['instance']}/{row['project_path']}"
 
 
 def _text(name: object) -> str:
@@ -77,5 +142,5 @@ def _text(name: object) -> str:
 
 
 def _known(value: float | None) -> float | None:
-    """Return a figure, or None (an empty cell) where there is none."""
-    return None if value is None or math.isnan(value) else value
+    """Return a figure, or None (an empty cell) where there is none; yes is 1 and no is 0."""
+    return None if value is None or math.isnan(value) else +value

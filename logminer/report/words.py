@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from logminer.foreign import visible
-
-__all__ = ["change", "count", "fold", "share", "visible"]
-
 _LEAST = 0.0005
 """Half of the last digit shown of a share: what is less rounds to a nought that is not true."""
 
@@ -24,6 +20,22 @@ def fold(text: str, width: int) -> list[str]:
         lines.append(text[:at])
         text = text[at:]
     return [*lines, text]
+
+
+def shortened(text: str, width: int) -> str:
+    """Return a text in at most `width` characters; what is too long loses its middle.
+
+    The end of a name tells more than what stands before it.
+    """
+    if len(text) <= width:
+        return text
+    head = max(0, width - 1) // 3
+    return f"{text[:head]}…{text[len(text) - (max(1, width) - 1 - head) :]}"
+
+
+def sentence(text: str) -> str:
+    """Return words of ours as a sentence."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") or not text else ".")
 
 
 def count(number: int) -> str:

@@ -17,7 +17,7 @@ from logminer.running.tally import RunTally
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
 
-    from logminer.gitlab import Budget, Client
+    from logminer.gitlab import Budget, Client, Counts
     from logminer.running.tally import Progress
 
 HOPELESS: Final = 20
@@ -32,7 +32,7 @@ _PUBLISHING: Final = 3.0
 _EVER: Final = 1e9
 """Seconds: thirty years."""
 
-_OUT_OF_TIME: Final = (
+OUT_OF_TIME: Final = (
     "The time for this run (--max-duration) is used up."
     " What was read is kept; the next run goes on from there."
 )
@@ -77,7 +77,7 @@ class Run(Generic[_T, _C]):
         """End the run at its deadline, also while it waits for an answer."""
         left = self._budget.seconds_left(time.monotonic())
         return asyncio.get_running_loop().call_later(
-            left if left is not None else _EVER, self._spend, _OUT_OF_TIME
+            left if left is not None else _EVER, self._spend, OUT_OF_TIME
         )
 
     def _interrupt(self) -> None:
@@ -117,11 +117,30 @@ class Run(Generic[_T, _C]):
         """Take over what the client counts."""
         counts, tally = self._client.counts, self.tally
         tally.requests = self._budget.spent
+        tally.answers = _answers(counts, spent=self._budget.spent)
         tally.retries = counts.retries
         tally.rate_limited = counts.rate_limited
         tally.received = counts.received
         limit = self._client.limit
         tally.requests_left = limit.remaining if limit is not None else None
+
+
+def _answers(counts: Counts, *, spent: int) -> dict[str, dict[str, int]]:
+    """Return how many requests of each endpoint were answered how.
+
+    What the budget was spent on beyond the client's own requests was discovery.
+    """
+    answers: dict[str, dict[str, int]] = {}
+    for (kind, status), number in sorted(counts.answers.items()):
+        answers.setdefault(kind, {})[status] = number
+    for kind, number in sorted(counts.requests.items()):
+        unanswered = number - sum(answers.get(kind, {}).values())
+        if unanswered:
+            answers.setdefault(kind, {})["none"] = unanswered
+    discovery = spent - counts.requests.total()
+    if discovery > 0:
+        answers["discovery"] = {"any": discovery}
+    return answers
 
 
 async def gather(work: Iterable[Coroutine[None, None, None]]) -> None:

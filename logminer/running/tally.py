@@ -34,6 +34,8 @@ class RunTally:
     """One line for each thing that should have worked and did not."""
     requests: int = 0
     """Discovery's included."""
+    answers: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Requests by endpoint and class of the status: `2xx`, …; `none` where no answer came."""
     retries: int = 0
     rate_limited: int = 0
     """Answers of 429."""
@@ -68,8 +70,10 @@ class RunTally:
             "failed": len(self.failures),
             "failures": self.failures[:NAMED],
             "requests": self.requests,
+            "answers": self.answers,
             "retries": self.retries,
             "rate_limited": self.rate_limited,
+            "requests_left": self.requests_left,
             "received": self.received,
             "days": self.days,
             "days_left": self.days_left,

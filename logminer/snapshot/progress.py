@@ -33,6 +33,7 @@ class SnapshotTally(RunTally):
     def as_dict(self) -> dict[str, Any]:
         """Return the figures by name, in values that JSON has; of long lists the beginning."""
         return RunTally.as_dict(self) | {
+            "inventory": True,
             "projects_done": self.projects_done,
             "unchanged": self.unchanged,
             "snapshots": self.snapshots,

@@ -3,6 +3,8 @@
     snapshots   what projects declare: known, pending and published
     publishing  a ledger's outcomes become rows of Parquet files
     dataset     a store: its layout, its files, its tables as DataFrames
+    migration   files of an older version become today's
+    rereading   jobs whose rows were made by older rules
     shelf       where the files lie: what a directory and a bucket have in common
     directory   files below a directory
     bucket      objects below a prefix, on S3, Google Cloud or Azure
@@ -37,8 +39,15 @@ if TYPE_CHECKING:
     from logminer.store.ledger import ProjectCounts as ProjectCounts
     from logminer.store.ledger import Run as Run
     from logminer.store.ledger import WatchedJob as WatchedJob
+    from logminer.store.migration import Outdated as Outdated
+    from logminer.store.migration import migrate as migrate
+    from logminer.store.migration import outdated as outdated
     from logminer.store.publishing import PublishSummary as PublishSummary
     from logminer.store.publishing import publish as publish
+    from logminer.store.rereading import OldJob as OldJob
+    from logminer.store.rereading import Wanted as Wanted
+    from logminer.store.rereading import count_old as count_old
+    from logminer.store.rereading import old_jobs as old_jobs
     from logminer.store.runs import new_run_id as new_run_id
     from logminer.store.runs import remembered as remembered
     from logminer.store.sheaf import Sheaf as Sheaf
@@ -52,6 +61,8 @@ _HOME = {
     "Ledger": "ledger",
     "Listing": "ledger",
     "LedgerView": "ledger",
+    "OldJob": "rereading",
+    "Outdated": "migration",
     "ProjectCounts": "ledger",
     "PublishSummary": "publishing",
     "Run": "ledger",
@@ -59,9 +70,14 @@ _HOME = {
     "Snapshots": "snapshots",
     "Store": "dataset",
     "Taken": "snapshots",
+    "Wanted": "rereading",
     "WatchedJob": "ledger",
     "new_run_id": "runs",
+    "count_old": "rereading",
+    "migrate": "migration",
+    "old_jobs": "rereading",
     "open_store": "dataset",
+    "outdated": "migration",
     "publish": "publishing",
     "publish_snapshots": "snapshots",
     "remembered": "runs",

@@ -51,7 +51,7 @@ from logminer.store.bucket import ledger_name
 from logminer.store.durable import writable
 from logminer.store.lease import Lease
 from logminer.store.ledger import Ledger, LedgerView
-from logminer.store.tables import adopt, connect, look
+from logminer.store.tables import adopt, connect, look, one_line
 
 if TYPE_CHECKING:
     import sqlite3
@@ -83,6 +83,7 @@ class CarriedLedger(Ledger):
         bucket: Bucket,
         held: ExitStack,
         version: Version | None,
+        carried: tuple[int, int],
     ) -> None:
         """Wrap a copy; `carry` makes one."""
         super().__init__(path, connection, lease)
@@ -90,7 +91,7 @@ class CarriedLedger(Ledger):
         self._bucket = bucket
         self._held = held
         self._version = version
-        self._carried = -1 if version is None else connection.total_changes
+        self._carried = carried
         self._carrying = threading.Lock()
         self._due = time.monotonic() + _CHECKPOINT
         self._open = True
@@ -107,11 +108,13 @@ class CarriedLedger(Ledger):
             path, version = _fetch(bucket, source, held.enter_context(_scratch()))
             connection = held.enter_context(closing(connect(path, "rwc")))
             with _named(path, bucket, source):
-                adopt(path, connection)
+                with one_line(path):
+                    carried = _state(connection)
+                adopt(path, connection)  # a new one, and an older one, it changes
             # The copy need not outlive us.
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA journal_mode = MEMORY")
-            return cls(path, connection, lease, bucket, held.pop_all(), version)
+            return cls(path, connection, lease, bucket, held.pop_all(), version, carried)
 
     def confirm(self) -> None:
         """Raise BusyError unless the lock is still ours."""
@@ -126,15 +129,15 @@ class CarriedLedger(Ledger):
         with self._carrying:
             began = time.monotonic()
             with self._turn:
-                changes = self._connection.total_changes
-                if changes == self._carried:
+                state = _state(self._connection)
+                if state == self._carried:
                     return
                 # No transaction is open in anybody's turn: the file is whole.
                 packed = self.path.with_suffix(".zst")
                 with writable(packed):
                     _copy(pa.OSFile(str(self.path)), pa.output_stream(packed, compression="zstd"))
             self._put(packed)
-            self._carried = changes
+            self._carried = state
             now = time.monotonic()
             self._due = now + max(_CHECKPOINT, _SHARE * (now - began))
 
@@ -207,6 +210,12 @@ class CarriedView(LedgerView):
     def close(self) -> None:
         """Throw the copy away; a second call does nothing."""
         self._held.close()
+
+
+def _state(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return what changes whenever rows or tables do."""
+    (schema,) = connection.execute("PRAGMA schema_version").fetchone()
+    return connection.total_changes, schema
 
 
 def _scratch() -> tempfile.TemporaryDirectory[str]:

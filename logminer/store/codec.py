@@ -8,8 +8,10 @@ foreign JSON may contain and neither SQLite nor Parquet can hold, becomes `?`.
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
+import zlib
 from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -74,6 +76,7 @@ def encode_harvested(harvested: Harvested) -> str:
             "uses": [dict(zip(_USE, _use_values(use), strict=True)) for use in harvested.uses],
             "extractor_version": harvested.extractor_version,
             "harvested_at": harvested.harvested_at,
+            **({"kept": _packed(harvested.kept)} if harvested.kept is not None else {}),
         }
     )
 
@@ -91,6 +94,7 @@ def decode_harvested(text: str) -> Harvested:
         uses=tuple(_use(use) for use in value["uses"]),
         extractor_version=value["extractor_version"],
         harvested_at=dt.datetime.fromisoformat(value["harvested_at"]),
+        kept=_unpacked(value["kept"]) if "kept" in value else None,
     )
 
 
@@ -102,6 +106,15 @@ def encode_time(moment: dt.datetime | None) -> str | None:
 def decode_time(text: str | None) -> dt.datetime | None:
     """Return the time that `encode_time` was given."""
     return dt.datetime.fromisoformat(text) if text else None
+
+
+def _packed(data: bytes) -> str:
+    """Write bytes as text, small for the little while that they wait in the ledger."""
+    return base64.b64encode(zlib.compress(data, 1)).decode("ascii")
+
+
+def _unpacked(text: str) -> bytes:
+    return zlib.decompress(base64.b64decode(text))
 
 
 def _job_object(job: Job) -> _Object:

@@ -3,6 +3,7 @@
     STORE/images/date=2026-09-14/<source>.parquet     one file for each day and source
     STORE/jobs/date=2026-09-14/<source>.parquet
     STORE/declared/date=2026-09-14/<source>.parquet   snapshots that were taken on that day
+    STORE/preambles/date=2026-09-14/<source>.parquet  only where parts of traces are kept
     STORE/state/store.json                            says that this is a store
     STORE/state/                                      the ledger and its lock
 
@@ -25,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from logminer.errors import NotAStoreError, StoreError, UsageError
+from logminer.errors import NewerStoreError, NotAStoreError, StoreError, UsageError
 from logminer.period import Period, parse_moment
 from logminer.store.directory import Directory
 from logminer.store.schema import (
@@ -49,6 +50,14 @@ Moment: TypeAlias = dt.datetime | dt.date | str
 
 _FORMAT: Final = "logminer store"
 _MARKER: Final = "state/store.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """Between which versions of the schema the files of a store lie."""
+
+    oldest: int
+    newest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,48 @@ class Store:
         """Return the names of the sources that have a ledger here, sorted."""
         return self.shelf.sources()
 
+    def versions(self) -> Versions:
+        """Return between which versions of the schema the files lie, by what the marker says.
+
+        Raises NotAStoreError if there is no store, NewerStoreError if it is from a newer logminer.
+        """
+        try:
+            marker = json.loads(self.shelf.read(_MARKER) or b"")
+            newest = marker["schema_version"] if marker["format"] == _FORMAT else None
+            oldest = marker.get("oldest_version", newest)
+        except (ValueError, KeyError, TypeError):
+            newest = oldest = None
+        if not (isinstance(newest, int) and isinstance(oldest, int)):
+            raise NotAStoreError(
+                f"{self} is no logminer store: `logminer harvest --store {self}` makes one"
+            )
+        if newest > SCHEMA_VERSION:
+            raise NewerStoreError(
+                f"{self} was written by a newer logminer (schema version {newest}, this one "
+                f"knows {SCHEMA_VERSION}): upgrade logminer"
+            )
+        return Versions(oldest=oldest, newest=newest)
+
+    def announce(self, ledger: Ledger) -> None:
+        """Say that files of this version will be written, unless the marker says so already."""
+        versions = self.versions()
+        if versions.newest < SCHEMA_VERSION:
+            self.mark(ledger, oldest=versions.oldest)
+
+    def mark(self, ledger: Ledger, *, oldest: int) -> None:
+        """Say that from now on files of this version are written; `oldest` may still lie there.
+
+        Said before the first of them is written, so that an older logminer refuses the store
+        rather than its files.
+        """
+        marker = {"format": _FORMAT, "schema_version": SCHEMA_VERSION}
+        if oldest < SCHEMA_VERSION:
+            marker["oldest_version"] = oldest
+        aside = ledger.aside / "store.json"
+        seen = self.shelf.find(_MARKER)
+        with self.shelf.replacing(_MARKER, seen=seen, aside=aside, confirm=ledger.confirm) as file:
+            file.write_text(json.dumps(marker) + "\n", encoding="utf-8")
+
     def schema(self, table: Table) -> pa.Schema:
         """Return what readers of a table see: every column, the partition last."""
         return schema(table)
@@ -123,13 +174,13 @@ class Store:
 
         Paths or URLs, sorted by day, then by source; None leaves that side open.
         """
-        return [self.shelf.location(name) for _, name in self._days(table, since, until)]
+        return [self.shelf.location(name) for _, name in self.days(table, since, until)]
 
     def dataset(
         self, table: Table, since: dt.date | None = None, until: dt.date | None = None
     ) -> ds.Dataset:
         """Return these files as an Arrow dataset: columns and days are read when they are asked."""
-        return self._scan(table, self._days(table, since, until))
+        return self._scan(table, self.days(table, since, until))
 
     @property
     def is_local(self) -> bool:
@@ -185,8 +236,8 @@ class Store:
         newest = frame.groupby(key)["date"].transform("max")
         return frame[frame["date"] == newest][names].reset_index(drop=True)
 
-    def _days(
-        self, table: Table, since: dt.date | None, until: dt.date | None
+    def days(
+        self, table: Table, since: dt.date | None = None, until: dt.date | None = None
     ) -> list[tuple[dt.date, str]]:
         """Return the name of every file of the asked days, with its day."""
         found = []
@@ -250,7 +301,7 @@ class Store:
                 period = Period.parse(period, today=now.date())
             since, until = period.since, period.until
         begin, end = _moment(since, now), _moment(until, now)
-        days = self._days(table, begin and begin.date(), end and _day_after(end))
+        days = self.days(table, begin and begin.date(), end and _day_after(end))
         with readable(self.shelf.location(table)):
             rows = self._scan(table, days).to_table(columns=names, filter=_between(begin, end))
             return _pandas(rows)
@@ -259,28 +310,16 @@ class Store:
 def open_store(location: Path | str) -> Store:
     """Return the store at a path or a URL.
 
-    Raises NotAStoreError if there is none, StoreError if it is from a newer logminer.
+    Raises NotAStoreError if there is none, NewerStoreError if it is from a newer logminer.
     """
     return _opened(shelf_of(location))
 
 
 def _opened(shelf: Shelf) -> Store:
     """Return the store that lies there."""
-    try:
-        marker = json.loads(shelf.read(_MARKER) or b"")
-        version = marker["schema_version"] if marker["format"] == _FORMAT else None
-    except (ValueError, KeyError, TypeError):
-        version = None
-    if not isinstance(version, int):
-        raise NotAStoreError(
-            f"{shelf} is no logminer store: `logminer harvest --store {shelf}` makes one"
-        )
-    if version > SCHEMA_VERSION:
-        raise StoreError(
-            f"{shelf} was written by a newer logminer (schema version {version}, this one "
-            f"knows {SCHEMA_VERSION}): upgrade logminer"
-        )
-    return Store(shelf)
+    store = Store(shelf)
+    store.versions()
+    return store
 
 
 def source_of(instance: str) -> str:

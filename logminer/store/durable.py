@@ -26,9 +26,9 @@ def replacing(path: Path, *, aside: Path) -> Iterator[Path]:
     try:
         yield aside
         flush(aside)
-        missing = [each for each in path.parents if not each.exists()]
+        new = [each for each in (path.parent, *path.parent.parents) if not each.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)  # another source may have been faster
-        for each in missing:
+        for each in new:
             flush(each.parent)
         os.replace(aside, path)  # noqa: PTH105 -- the system call by its name, as os.fsync below
     except BaseException:

@@ -258,10 +258,14 @@ class LedgerView:
         return [_run(row) for row in rows]
 
     def last_success(self) -> Run | None:
-        """Return the last run that was complete; None if none was."""
+        """Return the last harvest that was complete; None if none was.
+
+        One that only read old logs again, or what is declared, brought no job up to date.
+        """
         rows = self._rows(
             "SELECT id, began, ended, exit_code, tally FROM run WHERE exit_code = 0"
-            " ORDER BY rowid DESC LIMIT 1"
+            " AND NOT coalesce(json_extract(tally, '$.reparse'), 0)"
+            " AND NOT coalesce(json_extract(tally, '$.inventory'), 0) ORDER BY rowid DESC LIMIT 1"
         )
         return _run(rows[0]) if rows else None
 
@@ -347,6 +351,14 @@ class LedgerView:
         """Return those of the jobs whose outcomes are recorded and not yet published."""
         rows = self._rows(
             "SELECT job_id FROM pending WHERE job_id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(job_ids)),),
+        )
+        return {job_id for (job_id,) in rows}
+
+    def lost(self, job_ids: Iterable[int]) -> set[int]:
+        """Return those of the jobs whose traces are known to be gone since they were read."""
+        rows = self._rows(
+            "SELECT job_id FROM lost WHERE job_id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(job_ids)),),
         )
         return {job_id for (job_id,) in rows}
@@ -651,6 +663,14 @@ class Ledger(LedgerView):
                     "DELETE FROM sheaf WHERE id NOT IN"
                     " (SELECT sheaf FROM pending WHERE sheaf IS NOT NULL)"
                 )
+
+    def lose(self, job_ids: Iterable[int]) -> None:
+        """Remember jobs whose traces are gone since they were read; their rows stay."""
+        with self._transaction() as connection:
+            connection.executemany(
+                "INSERT INTO lost (job_id) VALUES (?) ON CONFLICT (job_id) DO NOTHING",
+                ((job_id,) for job_id in job_ids),
+            )
 
     def published(self, day: dt.date, job_ids: Iterable[int]) -> None:
         """Forget the outcomes of a day that now stand in the Parquet files, or no longer do."""

@@ -19,12 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from logminer.errors import ChangedError, StoreError
+from logminer.errors import ChangedError, NewerStoreError, StoreError
 from logminer.store.dataset import data_file, readable
 from logminer.store.rows import rows_of
 from logminer.store.schema import (
-    TABLES,
+    FILES,
+    SCHEMA_VERSION,
     Table,
+    brought_up,
     file_schema,
 )
 from logminer.store.sheaf import Bound
@@ -51,8 +53,14 @@ _KEYS: Final[dict[Table, list[tuple[str, str]]]] = {
     "images": [("job_id", "ascending"), ("ordinal", "ascending")],
     "jobs": [("job_id", "ascending")],
     "declared": [("project_id", "ascending"), ("ordinal", "ascending")],
+    "preambles": [("job_id", "ascending")],
 }
-_OWNERS: Final[dict[Table, str]] = {"images": "job_id", "jobs": "job_id", "declared": "project_id"}
+_OWNERS: Final[dict[Table, str]] = {
+    "images": "job_id",
+    "jobs": "job_id",
+    "preambles": "job_id",
+    "declared": "project_id",
+}
 """Whose rows are replaced together."""
 
 
@@ -78,7 +86,7 @@ def publish(
     `proceed` is asked before each day, with how many are done and how many there were, whether to
     go on; what is left then is the next call's.
     Killed anywhere and called again, it gives the same bytes: an outcome leaves the ledger only
-    after both files of its day are in place.
+    after all files of its day are in place.
     Raises StoreError if a file cannot be read or written.
     """
     days = jobs = images = 0
@@ -86,13 +94,21 @@ def publish(
     bound = Bound(ledger)
     if pending:
         ledger.checkpoint()
+        store.announce(ledger)
     for day in pending:
         if not proceed(days, len(pending)):
             break
         recorded, rows = _collect(ledger, day, bound)
         job_ids = recorded + ledger.withdrawn(day)
-        for table in TABLES:
-            replace_rows(store, ledger, table, day, job_ids, rows[table])
+        for table in FILES:
+            # A newer one is refused before any is replaced.
+            version_of(store, data_file(table, day, ledger.source))
+        for table in FILES:
+            if table != "preambles":
+                replace_rows(store, ledger, table, day, job_ids, rows[table])
+            elif kept := rows[table]["job_id"].to_pylist():
+                # What was kept of a trace stays until something newer is kept of it.
+                replace_rows(store, ledger, table, day, kept, rows[table])
         ledger.published(day, job_ids)
         days, jobs, images = days + 1, jobs + len(recorded), images + rows["images"].num_rows
     ledger.forget_sheaves()
@@ -103,12 +119,12 @@ def _collect(ledger: Ledger, day: dt.date, bound: Bound) -> tuple[list[int], dic
     """Return the pending jobs of a day and the rows they contribute to each table, by their key."""
     bound_ids, bound_rows = bound.of(day)
     job_ids: list[int] = []
-    parts = {table: [bound_rows[table]] for table in TABLES}
+    parts = {table: [bound_rows.get(table, file_schema(table).empty_table())] for table in FILES}
     while batch := ledger.pending(day, _SLICE, after=job_ids[-1] if job_ids else None):
         job_ids += [each.job.id for each in batch]
         for table, rows in rows_of(batch).items():
             parts[table].append(rows)
-    collected = {table: pa.concat_tables(parts[table]) for table in TABLES}
+    collected = {table: pa.concat_tables(parts[table]) for table in FILES}
     if job_ids and bound_ids:  # each comes in the order of the key
         collected = {table: rows.sort_by(_KEYS[table]) for table, rows in collected.items()}
     return bound_ids + job_ids, collected
@@ -152,19 +168,55 @@ def _merged(
     return pa.concat_tables([kept, rows]).sort_by(_KEYS[table])
 
 
+def renew(store: Store, ledger: Ledger, table: Table, day: dt.date) -> None:
+    """Write a file of an older version anew, as this version would have written its rows."""
+    replace_rows(store, ledger, table, day, [], file_schema(table).empty_table())
+
+
+def version_of(store: Store, name: str) -> int | None:
+    """Return the version of the schema that a file was written with; None if there is none.
+
+    Raises NewerStoreError for a file of a newer logminer, StoreError for one that is none of ours.
+    """
+    seen = store.shelf.find(name)
+    if seen is None:
+        return None
+    path = store.shelf.location(name)
+    with readable(path), pq.ParquetFile(seen.content) as file:
+        return _version(file, path)
+
+
+def read_rows(store: Store, name: str, table: Table) -> pa.Table | None:
+    """Return the rows of one file, whatever version wrote it; None if there is none."""
+    seen = store.shelf.find(name)
+    return None if seen is None else _read(seen, store.shelf.location(name), table)
+
+
+def _version(file: pq.ParquetFile, path: str) -> int:
+    version = (file.schema_arrow.metadata or {}).get(b"schema_version", b"")
+    if not version.isdigit():
+        raise StoreError(f"{path} was not written by logminer: move it away")
+    if int(version) > SCHEMA_VERSION:
+        raise NewerStoreError(
+            f"{path} was written by a newer logminer (schema version {int(version)}, this one "
+            f"knows {SCHEMA_VERSION}): upgrade logminer"
+        )
+    return int(version)
+
+
 def _read(seen: Found, path: str, table: Table) -> pa.Table:
-    """Return the rows of one file."""
-    expected = file_schema(table)
+    """Return the rows of one file, whatever version wrote it."""
     # One file by itself: read as part of a dataset it would gain the partition's column.
     with readable(path), pq.ParquetFile(seen.content) as file:
-        version = (file.schema_arrow.metadata or {}).get(b"schema_version")
-        if version != expected.metadata[b"schema_version"]:
-            raise StoreError(
-                f"{path} was not written by this version of logminer: upgrade logminer, or move "
-                "the file away"
-            )
+        version = _version(file, path)
         # One thread: several gain little on a day, and each of them keeps memory for itself.
-        return file.read(use_threads=False).cast(expected)
+        rows = file.read(use_threads=False)
+        if version == SCHEMA_VERSION:
+            return rows.cast(file_schema(table))
+        try:
+            return brought_up(rows, table)
+        except ValueError as error:
+            raise StoreError(f"cannot read {path} ({error}): restore it from a copy") from error
 
 
 def _write(rows: pa.Table, path: Path) -> None:

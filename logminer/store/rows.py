@@ -1,4 +1,4 @@
-"""Outcomes as rows of both tables, a batch at a time, column by column.
+"""Outcomes as rows of every table, a batch at a time, column by column.
 
 By columns, because a mapping for each row costs more than reading the log that it speaks of; and
 what is said of a job is converted once, and repeated for its image uses by Arrow.
@@ -74,6 +74,8 @@ _NO_SUMMARY: Final = (None,) * len(_SUMMARY)
 def rows_of(batch: Sequence[Harvested]) -> dict[Table, pa.Table]:
     """Return what outcomes contribute to each table: in their order, uses by their ordinals.
 
+    In `preambles` stand only the jobs of whose trace something was kept.
+
     The tables stand in the order in which their files are to be replaced.
     """
     uses = [sorted(each.uses, key=attrgetter("ordinal")) for each in batch]
@@ -90,7 +92,9 @@ def rows_of(batch: Sequence[Harvested]) -> dict[Table, pa.Table]:
     shared = jobs.select(_SHARED).take(owners)
     named = _columns(_USE, (_use_values(use) for of_job in uses for use in of_job))
     images = _table("images", dict(zip(_SHARED, shared.columns, strict=True)) | named)
-    return {"images": images, "jobs": jobs}
+    kept = [(each.instance, each.job.id, each.kept) for each in batch if each.kept is not None]
+    preambles = _table("preambles", _columns(file_schema("preambles").names, kept))
+    return {"preambles": preambles, "images": images, "jobs": jobs}
 
 
 def _columns(

@@ -12,16 +12,19 @@ itself everywhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import pyarrow as pa
+
+from logminer.model import Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Table: TypeAlias = Literal["images", "jobs", "declared"]
+Table: TypeAlias = Literal["images", "jobs", "preambles", "declared"]
+Row: TypeAlias = dict[str, object]
 
 SCHEMA_VERSION: Final = 2
 """Stands in the metadata of every file; raised when a column is added or changes its meaning."""
@@ -651,15 +654,33 @@ DECLARED: Final = (
     ),
 )
 """One row for each declaration in each snapshot of a project's default branch."""
+PREAMBLES: Final = (
+    _JOB[0],
+    next(column for column in _JOB if column.name == "job_id"),
+    Column(
+        "kept",
+        pa.binary(),
+        "trace",
+        "The runner's preparation and every line that a rule may read, with their places: what a "
+        "later version of the rules is applied to. A form of logminer's own.",
+        nullable=False,
+    ),
+    _DATE,
+)
+"""One row for each job of which that was kept (`harvest --keep-preamble`)."""
 
 _COLUMNS: Final[dict[Table, tuple[Column, ...]]] = {
     "images": IMAGES,
     "jobs": JOBS,
+    "preambles": PREAMBLES,
     "declared": DECLARED,
 }
 TABLES: Final[tuple[Table, ...]] = ("images", "jobs")
-"""What a harvest fills."""
-ALL_TABLES: Final[tuple[Table, ...]] = (*TABLES, "declared")
+"""What every store has, and what questions about jobs are about."""
+FILES: Final[tuple[Table, ...]] = ("preambles", "images", "jobs")
+"""What a harvest may write files of, in the order in which a day's are replaced."""
+ALL_TABLES: Final[tuple[Table, ...]] = (*FILES, "declared")
+"""What a store may have files of."""
 
 
 def images_schema() -> pa.Schema:
@@ -678,6 +699,21 @@ def schema(table: Table) -> pa.Schema:
     return _schema(_COLUMNS[table])
 
 
+def brought_up(rows: pa.Table, table: Table) -> pa.Table:
+    """Return the rows of a file of an older version as today's file holds them.
+
+    Up to now versions have only added columns that may be null: what was not kept is not known.
+    Raises ValueError where that is not so: then the file is not what its version says.
+    """
+    today = file_schema(table)
+    for field in today:
+        if field.name not in rows.schema.names:
+            if not field.nullable:
+                raise ValueError(f"it has no column {field.name}")
+            rows = rows.append_column(field.name, pa.nulls(rows.num_rows, field.type))
+    return rows.select(today.names).cast(today)
+
+
 @cache
 def file_schema(table: Table) -> pa.Schema:
     """Return what one file of a table holds: every column but the partition."""
@@ -685,7 +721,7 @@ def file_schema(table: Table) -> pa.Schema:
 
 
 def data_dictionary() -> Iterator[Entry]:
-    """Yield every column of each table in order, as `logminer schema` and the README show them."""
+    """Yield every column of every table in order, as `logminer schema` and the README show them."""
     for table in ALL_TABLES:
         for column in _COLUMNS[table]:
             yield Entry(
@@ -696,6 +732,28 @@ def data_dictionary() -> Iterator[Entry]:
                 nullable=column.nullable,
                 meaning=column.meaning,
             )
+
+
+def job_of(row: Row) -> Job:
+    """Return the job that a row of `jobs` describes; what no column holds is not known."""
+    values: dict[str, Any] = {
+        field: row[column] if column is not None else None for field, column in _FIELDS.items()
+    }
+    return Job(**{**values, "tag_list": tuple(values["tag_list"])})
+
+
+_FIELDS: Final = {
+    field.name: {
+        "id": "job_id",
+        "name": "job_name",
+        "status": "job_status",
+        "url": "job_url",
+        "trace_size": None,
+        "erased_at": None,
+    }.get(field.name, field.name)
+    for field in fields(Job)
+}
+"""The fields of a job, and the columns that hold them."""
 
 
 def _schema(columns: tuple[Column, ...]) -> pa.Schema:

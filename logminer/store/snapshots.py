@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from logminer.reference import Upstreams
     from logminer.store.dataset import Store
     from logminer.store.ledger import Ledger
-
-_Row: TypeAlias = dict[str, object]
+    from logminer.store.schema import Row
 
 _TABLES: Final = (
     """
@@ -146,7 +145,7 @@ class Snapshots:
 
     def pending(
         self, day: dt.date, limit: int, *, after: int | None = None
-    ) -> dict[int, list[_Row]]:
+    ) -> dict[int, list[Row]]:
         """Return the rows of at most `limit` projects with ids above `after`, by the id."""
         rows = self.ledger.ask(
             "SELECT project_id, rows FROM pending_snapshot WHERE day = ? AND project_id > ?"
@@ -175,6 +174,7 @@ def publish_snapshots(
     pending = snapshots.days()
     if pending:
         ledger.checkpoint()
+        store.announce(ledger)
     days = 0
     for day in pending:
         if not proceed(days, len(pending)):
@@ -193,9 +193,9 @@ def publish_snapshots(
     return PublishSummary(days=days, jobs=0, images=0, left=len(pending) - days)
 
 
-def declared_rows(snapshot: Snapshot, upstreams: Upstreams) -> list[_Row]:
+def declared_rows(snapshot: Snapshot, upstreams: Upstreams) -> list[Row]:
     """Return the rows of a snapshot, never none, with the images as seen through these mirrors."""
-    shared: _Row = {
+    shared: Row = {
         "instance": snapshot.instance,
         "project_id": snapshot.project.id,
         "project_path": snapshot.project.path,
@@ -209,7 +209,7 @@ def declared_rows(snapshot: Snapshot, upstreams: Upstreams) -> list[_Row]:
     return rows or [shared | _NOTHING]
 
 
-_NOTHING: Final[_Row] = {
+_NOTHING: Final[Row] = {
     **{field.name: None for field in file_schema("declared") if field.nullable},
     "ordinal": 0,
     "resolution": EMPTY,
@@ -217,7 +217,7 @@ _NOTHING: Final[_Row] = {
 }
 
 
-def _declaration(each: Declaration, snapshot: Snapshot, upstreams: Upstreams) -> _Row:
+def _declaration(each: Declaration, snapshot: Snapshot, upstreams: Upstreams) -> Row:
     """Return what a row says of one declaration."""
     named = image_columns(each.resolved, upstreams)
     return {

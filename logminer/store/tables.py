@@ -13,7 +13,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from logminer.errors import StoreError
+from logminer.errors import NewerStoreError, OlderLedgerError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +89,16 @@ _PENDING: Final = (
     """,
 )
 
+_ADDED_IN_3: Final = (
+    # Jobs whose trace was asked for again and is not to be had any more: never asked for a third
+    # time, or a budget would be spent on them before anything else.
+    """
+    CREATE TABLE lost (
+        job_id INTEGER PRIMARY KEY
+    ) STRICT
+    """,
+)
+
 _TABLES: Final = (
     """
     CREATE TABLE project (
@@ -106,6 +116,7 @@ _TABLES: Final = (
     *_JOB_INDEXES,
     *_PENDING,
     *_ADDED_IN_2,
+    *_ADDED_IN_3,
 )
 
 _STEPS: Final = {
@@ -135,6 +146,7 @@ _STEPS: Final = {
         SELECT job_id, project_id, day, outcome FROM pending_2 ORDER BY job_id
         """,
         "DROP TABLE pending_2",
+        *_ADDED_IN_3,
     ),
 }
 """What makes the next version out of each older one."""
@@ -174,9 +186,9 @@ def look(path: Path, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA query_only = ON")
         version = _version(path, connection)
         if version < LEDGER_VERSION:
-            raise StoreError(
+            raise OlderLedgerError(
                 f"{path} was written by an older logminer (ledger version {version}, this one "
-                f"reads {LEDGER_VERSION}): harvest once, which brings it up to date"
+                f"reads {LEDGER_VERSION}): run `logminer migrate`, which brings it up to date"
             )
 
 
@@ -187,7 +199,7 @@ def _version(path: Path, connection: sqlite3.Connection) -> int:
     if application != _APPLICATION_ID:
         raise StoreError(f"{path} is an SQLite file, but no ledger of logminer: move it away")
     if version > LEDGER_VERSION:
-        raise StoreError(
+        raise NewerStoreError(
             f"{path} was written by a newer logminer (ledger version {version}, this one knows "
             f"{LEDGER_VERSION}): upgrade logminer"
         )

@@ -12,9 +12,19 @@
 * `failures`: what an error text says
 * `fold`: lines into rows
 * `sighting`: what was seen, for whoever asks why
+* `kept`: the part of a trace from which it can be read again
 """
 
 from logminer.trace.extract import VERSION, Extraction, Extractor
+from logminer.trace.kept import KeepingExtractor, read_again
 from logminer.trace.sighting import Sighting, Verdict
 
-__all__ = ["VERSION", "Extraction", "Extractor", "Sighting", "Verdict"]
+__all__ = [
+    "VERSION",
+    "Extraction",
+    "Extractor",
+    "KeepingExtractor",
+    "Sighting",
+    "Verdict",
+    "read_again",
+]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from logminer.archive import logs
+from logminer.archive import logs, reading
 from logminer.errors import UsageError
 from logminer.model import Depth
 from logminer.store import open_store
@@ -134,6 +134,26 @@ def test_changed_meanwhile(
     assert (first.jobs_done, first.exit_code) == (0, 3)
     assert "changed while it was read" in first.failures[0]
     assert (second.jobs_done, second.read) == (1, len(log) + 5)
+
+
+def test_a_fault_of_ours(
+    put: Put, log: bytes, dig: Dig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log on which our own code fails is named, and costs nobody else a row."""
+    put(tmp_path / "archive", 1, log)
+    put(tmp_path / "archive", 2, log * 2)
+    located = logs.located
+
+    def faulty(found: logs.Log) -> str:
+        if found.job_id == 1:
+            raise ZeroDivisionError
+        return located(found)
+
+    monkeypatch.setattr(reading, "located", faulty)
+    tally = dig(tmp_path / "archive")
+
+    assert (tally.jobs_done, tally.failed, tally.exit_code) == (1, 1, 3)
+    assert "/2026_09_14/1: internal error, ZeroDivisionError()" in tally.failures[0]
 
 
 def test_gone_meanwhile(put: Put, log: bytes, dig: Dig, tmp_path: Path) -> None:

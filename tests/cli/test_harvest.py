@@ -303,7 +303,7 @@ def test_a_store_that_cannot_be_made_is_1(
 
 
 @pytest.mark.parametrize("command", ["harvest", "report"])
-def test_a_newer_store_is_1(  # noqa: PLR0913, PLR0917 -- six fixtures
+def test_a_newer_store_is_2(  # noqa: PLR0913, PLR0917 -- six fixtures
     invoke: Invoke,
     complaint: Complaint,
     everything: list[str],
@@ -321,7 +321,7 @@ def test_a_newer_store_is_1(  # noqa: PLR0913, PLR0917 -- six fixtures
 
     assert "was written by a newer logminer" in complaint(end)
     assert "upgrade logminer" in complaint(end)
-    assert end.exit_code == 1
+    assert end.exit_code == 2
     assert digests(Path("newer")) == before
 
 

@@ -29,6 +29,8 @@ COMMANDS = [
     "query",
     "inventory",
     "drift",
+    "migrate",
+    "schedule",
 ]
 HEAVY = {"pandas", "pyarrow", "duckdb", "httpx", "aiohttp", "hyperscan", "gitlab", "rich", "jinja2"}
 

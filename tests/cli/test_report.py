@@ -40,6 +40,32 @@ def test_formats_parse_and_agree(invoke: Invoke, harvested: Path) -> None:
     assert any(line.split() == ["jobs", "harvested", str(jobs), "100.0%"] for line in table)
 
 
+def test_pages_for_people(invoke: Invoke, harvested: Path, tmp_path: Path) -> None:
+    """Markdown goes to stdout, the page whole into its file; both begin with coverage."""
+    md = invoke("report", "-s", harvested, "-p", PERIOD, "--format", "md")
+    html = invoke("report", "-s", harvested, "-p", PERIOD, "--format", "html", "-o", "out.html")
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+
+    assert (md.exit_code, md.stderr) == (html.exit_code, html.stderr) == (0, "")
+    assert md.stdout.index("## Coverage") < md.stdout.index("## Totals")
+    assert page.startswith("<!doctype html>")
+    assert page.index(">Coverage</a>") < page.index(">Totals</a>")
+    assert html.stdout == ""
+
+
+def test_a_table_draws_nothing(command: list[str], environment: dict[str, str]) -> None:
+    """Whoever asks for no chart does not wait for the library that draws them."""
+    code = (
+        "import sys, logminer.report.terminal, logminer.report.tidy, logminer.report.markdown;"
+        "print('altair' in sys.modules, 'vl_convert' in sys.modules)"
+    )
+    end = subprocess.run(  # noqa: S603 -- our own interpreter
+        [command[0], "-c", code], check=True, env=environment, capture_output=True, text=True
+    )
+
+    assert end.stdout == "False False\n"
+
+
 def test_the_store_may_come_from_the_environment(invoke: Invoke, harvested: Path) -> None:
     """`LOGMINER_STORE` stands in for the flag."""
     asked = invoke("report", "-p", PERIOD, LOGMINER_STORE=str(harvested))

@@ -189,6 +189,11 @@ f: {image: $A}
     ),
     "a long image": ("compose.yaml", f"services: {{a: {{image: {'x' * 100_000}}}}}"),
     "actions that never end": ("chart.yaml.j2", "image: {{ " + "{{ " * 20_000),
+    "an action of blanks": ("values.yaml", 'image: "{{' + " " * 4_000 + '"'),
+    "many names of an image": (
+        "kustomization.yaml",
+        "resources: [" + "a," * 5_000 + "]\nimages: [" + "{name: b, newName: c}," * 5_000 + "]",
+    ),
     "blanks": ("a.yaml.j2", "image:" + " " * 200_000 + "\n"),
     "blanks again": ("chart.tpl", (" " * 1_000 + "- ") * 200),
     "extends in Compose": (
@@ -225,6 +230,30 @@ def test_what_is_too_much_is_said() -> None:
     assert len(many) == MAX_JOBS + 1
     assert sum((row.name or "").startswith("m: [") for row in wide) == MAX_MATRIX
     assert sum(row.name == "r" for row in wide) == MAX_ALTERNATIVES
+
+
+def test_a_tree_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound smaller files are still read; gaps are said of what may declare images."""
+    monkeypatch.setattr("logminer.inventory.tree.MAX_TREE_BYTES", 100)
+    pod = b"apiVersion: v1\nkind: Pod\nspec: {containers: [{image: a}]}\n"
+    rows = read_tree(
+        [
+            ("a.yaml", pod),
+            ("b.yaml", pod),
+            ("c.yaml", b"x: y\n" * 20),
+            ("d.json", b'{"no": "picture"}' * 20),
+            ("e.Dockerfile", b"FROM b\n"),
+            ("f.Dockerfile", b"FROM b\n" * 20),
+        ],
+        Facts(),
+    )
+
+    assert [(row.path, row.image) for row in rows] == [
+        ("a.yaml", "a"),
+        ("b.yaml", None),
+        ("e.Dockerfile", "b"),
+        ("f.Dockerfile", None),
+    ]
 
 
 def test_a_row_for_what_was_not_read() -> None:

@@ -35,6 +35,7 @@ _COVERAGE = {
     "truncated": 4,
     "prepare_only": 0,
 }
+_LINE = "https://gitlab.example.com/a/b/-/jobs/7#L12"
 _SCHEMAS = {
     # As a reader sees them, and every column may be left out.
     table: pa.schema([(field.name, field.type) for field in file_schema(table)])
@@ -103,9 +104,9 @@ def store(tmp_path: Path) -> Source:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def report() -> Report:
-    """Give a report with every section filled, its figures written by hand."""
+    """Give a report with every section filled, its figures written by hand; nobody changes it."""
     days = pd.date_range("2026-07-01", "2026-09-30", tz="UTC", unit="us")
     pulls = [0 if day.weekday() == 6 else 8 * day.day for day in days]
     return Report(
@@ -131,6 +132,7 @@ def report() -> Report:
                 "failed": [30, 0, 0, 0],
                 "repositories": [38, 1, 0, 1],
                 "projects": [17, 2, 2, 1],
+                "evidence": [_LINE, None, _LINE, "javascript:alert(1)#L1"],
             }
         ),
         top_repositories=pd.DataFrame(
@@ -144,6 +146,7 @@ def report() -> Report:
                 "pulls": [600000, 400000],
                 "share": [0.6, 0.4],
                 "projects": [17, 1],
+                "evidence": [_LINE, None],
             }
         ),
         by_role=pd.DataFrame(
@@ -166,6 +169,106 @@ def report() -> Report:
                 "failed": [20, 10, 0],
                 "rescued": [3, 0, 1],
                 "jobs": [23, 9, 1],
+                "evidence": [_LINE, None, None],
+            }
+        ),
+        charted_by="day",
+        pulls_by_registry=pd.DataFrame(
+            {
+                "start": [days[0], days[0], days[1]],
+                "registry": ["docker.io", "other", None],
+                "pulls": [7, 1, 2],
+                "failed": [0, 1, 0],
+            }
+        ),
+        failed_by_kind=pd.DataFrame(
+            {
+                "start": [days[0], days[3]],
+                "error_kind": ["rate_limited", None],
+                "failed": [20, 0],
+                "rescued": [3, 1],
+            }
+        ),
+        hub_pressure=pd.DataFrame(
+            {
+                "start": [days[9] + pd.Timedelta(hours=6), days[8]],
+                "instance": ["gitlab.example.com", None],
+                "runner": ["big runner #7", None],
+                "via": [None, "dependency_proxy"],
+                "proxy": [None, "gitlab.example.com"],
+                "pulls": [180, 4],
+                "requests": [205, 3],
+                "peak": [210, 3],
+                "over_100": [True, False],
+                "over_200": [True, False],
+                "rate_limited": [12, 0],
+                "jobs": [90, 4],
+                "projects": [11, 2],
+                "evidence": [_LINE, None],
+            }
+        ),
+        proxy_bypass=pd.DataFrame(
+            {
+                "registry": ["docker.io"],
+                "repository": ["library/python"],
+                "proxies": ["dependency_proxy"],
+                "instance": ["gitlab.example.com"],
+                "project_id": [12],
+                "project_path": ["shop/checkout"],
+                "direct_uses": [20],
+                "direct_pulls": [15],
+                "jobs": [19],
+                "proxied_uses": [300],
+                "first_seen": [days[2]],
+                "last_seen": [days[90]],
+                "evidence": ["https://gitlab.example.com/shop/checkout/-/jobs/9#L8"],
+            }
+        ),
+        unpinned=pd.DataFrame(
+            {
+                "registry": ["docker.io", None],
+                "uses": [1000, 1],
+                "pinned": [100, 1],
+                "tagged": [700, 0],
+                "latest": [150, 0],
+                "untagged": [50, 0],
+                "unpinned_share": [0.9, 0.0],
+                "floating_share": [0.2, 0.0],
+                "projects": [17, 0],
+                "evidence": [_LINE, None],
+            }
+        ),
+        drift=pd.DataFrame(
+            {
+                "registry": "docker.io",
+                "repository": "library/python",
+                "tag": "3.12",
+                "digest": [f"sha256:{letter * 64}" for letter in "ab"],
+                "digests": 2,
+                "first_seen": [days[0], days[30]],
+                "last_seen": [days[32], days[91]],
+                "replaced_at": [days[30], pd.NaT],
+                "uses": [500, 700],
+                "stale_uses": [4, 0],
+                "projects": [5, 6],
+                "seen_by": ["shop/checkout", "shop/checkout, shop/web"],
+                "evidence": [
+                    _LINE,
+                    "https://gitlab.example.com/a/b/-/jobs/8#L13",
+                ],
+            }
+        ),
+        new_and_gone=pd.DataFrame(
+            {
+                "change": ["new", "gone"],
+                "registry": ["quay.io", "docker.io"],
+                "repository": ["skopeo/stable", "bitnami/redis"],
+                "uses": [30, 4],
+                "pulls": [29, 3],
+                "projects": [3, 1],
+                "first_seen": [days[4], days[0] - pd.Timedelta(days=80)],
+                "last_seen": [days[90], days[0] - pd.Timedelta(days=9)],
+                "evidence": ["https://gitlab.example.com/a/b/-/jobs/7#L30", None],
             }
         ),
     )

@@ -75,6 +75,14 @@ def test_csv_is_one_tidy_table(report: Report) -> None:
         "top_repositories",
         "by_role",
         "failed_pulls",
+        "pulls_by_registry",
+        "failed_by_kind",
+        "hub_pressure",
+        "proxy_bypass",
+        "unpinned",
+        "drift",
+        "new",
+        "gone",
     ]
 
 
@@ -89,6 +97,19 @@ def test_csv_figures(report: Report) -> None:
     assert figures(report, "by_role")["helper", "", "present"] == "109567"
     assert figures(report, "failed_pulls")["docker.io", "not_found", "failed"] == "10"
     assert figures(report, "failed_pulls")["", "", "rescued"] == "1"
+    assert figures(report, "pulls_by_registry")["2026-07-01", "docker.io", "pulls"] == "7"
+    assert figures(report, "failed_by_kind")["2026-07-04", "", "rescued"] == "1"
+    window = ("gitlab.example.com big runner #7", "2026-07-10T06:00:00Z")
+    assert figures(report, "hub_pressure")[*window, "peak"] == "210"
+    assert figures(report, "hub_pressure")[*window, "over_200"] == "1"
+    proxied = ("docker.io/library/python", "gitlab.example.com/shop/checkout")
+    assert figures(report, "proxy_bypass")[*proxied, "direct_pulls"] == "15"
+    assert (*proxied, "project_id") not in figures(report, "proxy_bypass")
+    assert figures(report, "unpinned")["docker.io", "", "floating_share"] == "0.2"
+    moved = ("docker.io/library/python:3.12", f"sha256:{'a' * 64}")
+    assert figures(report, "drift")[*moved, "stale_uses"] == "4"
+    assert figures(report, "new")["quay.io", "skopeo/stable", "pulls"] == "29"
+    assert figures(report, "gone")["docker.io", "bitnami/redis", "uses"] == "4"
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
@@ -124,6 +145,13 @@ def test_json_figures(report: Report) -> None:
         "top_repositories",
         "by_role",
         "failed_pulls",
+        "pulls_by_registry",
+        "failed_by_kind",
+        "hub_pressure",
+        "proxy_bypass",
+        "unpinned",
+        "drift",
+        "new_and_gone",
     ]
     assert read["generated_at"] == "2026-10-05T06:30:00Z"
     assert read["period"] == {
@@ -143,6 +171,11 @@ def test_json_figures(report: Report) -> None:
     assert read["by_registry"][2]["registry"] is None
     assert read["by_registry"][0]["share"] == 0.999998
     assert read["failed_pulls"][2]["error_kind"] is None
+    assert read["pulls_by_registry"]["buckets"][2]["registry"] is None
+    assert read["hub_pressure"][0]["start"] == "2026-07-10T06:00:00Z"
+    assert read["hub_pressure"][0]["over_200"] is True
+    assert read["hub_pressure"][1]["runner"] is None
+    assert read["drift"][1]["replaced_at"] is None
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)

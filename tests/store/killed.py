@@ -1,10 +1,12 @@
-"""Run as a program: harvest and publish, killed at every single step, and each time once more.
+"""Run as a program: a piece of work, killed at every single step, and each time once more.
 
-    python killed.py DIRECTORY
+    python killed.py harvest DIRECTORY
+    python killed.py migrate DIRECTORY
 
-`DIRECTORY/outcomes.jsonl` holds the outcomes to record, one encoded Harvested for each line.
-For n = 1, 2, … a child harvests them into a new store `DIRECTORY/n` and kills itself at step n; a
-second child finishes the work. Steps lie before and after every rename and flush, and before the
+To be harvested: `DIRECTORY/outcomes.jsonl`, one encoded Harvested for each line. To be migrated:
+copies of the store `DIRECTORY/given`.
+For n = 1, 2, … a child does the work in the store `DIRECTORY/n` and kills itself at step n; a
+second child finishes it. Steps lie before and after every rename and flush, and before the
 beginning and the end of every transaction. Ends with the first n that was never reached, and prints
 how many were.
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -25,16 +28,26 @@ from typing import TYPE_CHECKING, Any
 
 from logminer.model import Project
 from logminer.store.codec import decode_harvested
-from logminer.store.dataset import Store
+from logminer.store.dataset import Store, open_store
 from logminer.store.ledger import Ledger, Listing
+from logminer.store.migration import migrate, outdated
 from logminer.store.publishing import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def harvest(directory: Path, outcomes: Path) -> None:
+def migrated(directory: Path) -> None:
+    """Migrate a copy of the store that is given, made by the first to come."""
+    if not directory.exists():
+        shutil.copytree(directory.parent / "given", directory)
+    store = open_store(directory)
+    migrate(store, outdated(store))
+
+
+def harvest(directory: Path) -> None:
     """Do what a run does: list, take, record in batches of two, publish."""
+    outcomes = directory.parent / "outcomes.jsonl"
     given = [decode_harvested(line) for line in outcomes.read_text().splitlines()]
     by_id = {each.job.id: each for each in given}
     project = Project(id=given[0].job.project_id, path=given[0].job.project_path)
@@ -97,11 +110,10 @@ def in_a_child(*work: Callable[[], None]) -> int:
     return os.waitpid(child, 0)[1]
 
 
-def main(directory: Path) -> None:
+def main(work: Callable[[Path], None], directory: Path) -> None:
     """Kill at every step, finish each time, and print the number of steps."""
-    outcomes = directory / "outcomes.jsonl"
     for step in itertools.count(1):
-        finish = partial(harvest, directory / str(step), outcomes)
+        finish = partial(work, directory / str(step))
         end = in_a_child(partial(kill_at, step), finish)
         if end == 0:
             sys.stdout.write(f"{step - 1}\n")
@@ -111,4 +123,4 @@ def main(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main({"harvest": harvest, "migrate": migrated}[sys.argv[1]], Path(sys.argv[2]))

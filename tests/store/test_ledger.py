@@ -555,7 +555,7 @@ with ledger._transaction() as connection:
                 (DAY.isoformat(), encode_harvested(make_harvested(1))),
             )
             connection.commit()
-        with pytest.raises(StoreError, match=r"older logminer .*: harvest once"):
+        with pytest.raises(StoreError, match=r"older logminer .*: run `logminer migrate`"):
             Ledger.read(path)
         with Ledger.open(path) as ledger:
             assert states(path) == {1: "done", 2: "open", 3: "queued", 4: "open"}

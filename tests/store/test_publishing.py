@@ -365,7 +365,7 @@ class TestInterrupted:
         harvest(expected, outcomes)
 
         done = subprocess.run(  # noqa: S603 -- a file beside this one, run by this interpreter
-            [sys.executable, str(Path(__file__).with_name("killed.py")), str(tmp_path)],
+            [sys.executable, Path(__file__).with_name("killed.py"), "harvest", tmp_path],
             check=True,
             capture_output=True,
             text=True,
@@ -441,18 +441,26 @@ class TestForeignFiles:
         with Ledger.read(store.ledger_path(SOURCE)) as view:
             assert view.pending_days() == [dt.date(2026, 9, 14)]
 
-    @pytest.mark.parametrize("metadata", [{"schema_version": "3"}, None])
+    @pytest.mark.parametrize(
+        ("metadata", "complaint"),
+        [
+            ({"schema_version": "3"}, "was written by a newer logminer"),
+            ({"schema_version": "two"}, "was not written by logminer"),
+            (None, "was not written by logminer"),
+        ],
+    )
     def test_other_version(
         self,
         store: Store,
         make_harvested: Callable[..., Harvested],
         metadata: dict[str, str] | None,
+        complaint: str,
     ) -> None:
-        """A file of another schema is not merged into this one."""
+        """A file of a schema to come, or of none of ours, is not merged into this one."""
         harvest(store, [make_harvested(1)])
         rows = pq.ParquetFile(store.path / JOBS).read()
         pq.write_table(rows.replace_schema_metadata(metadata), store.path / JOBS)
-        with pytest.raises(StoreError, match="was not written by this version of logminer"):
+        with pytest.raises(StoreError, match=complaint):
             harvest(store, [make_harvested(2)])
 
     def test_nothing_but_data(self, store: Store, make_harvested: Callable[..., Harvested]) -> None:

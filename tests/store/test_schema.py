@@ -51,6 +51,9 @@ def test_declared_columns() -> None:
     assert DECLARED.split() == actual
 
 
+PREAMBLES = "instance job_id kept date"
+
+
 def test_images_columns() -> None:
     """`images` has the columns of the design, in its order."""
     actual = images_schema().names
@@ -101,7 +104,8 @@ def test_every_column_is_explained() -> None:
     """A meaning is a sentence, and it says what null means exactly where null can be."""
     entries = list(data_dictionary())
 
-    assert len(entries) == sum(map(len, map(str.split, (IMAGES, JOBS, DECLARED))))
+    written = (IMAGES, JOBS, PREAMBLES, DECLARED)
+    assert len(entries) == sum(len(names.split()) for names in written)
     for entry in entries:
         assert re.fullmatch(r"[A-Z(].*\.", entry.meaning)
         assert entry.nullable == bool(re.search(r"\bnull\b", entry.meaning)), entry

@@ -721,6 +721,19 @@ class TestCarried:
         with store.read_ledger(SOURCE) as view:
             assert view.states([1, 2, 3]) == {1: "done", 2: "done", 3: "done"}
 
+    def test_other_tables(self, s3: S3, store: Store) -> None:
+        """Also a change of its tables alone is carried back, as that of an older one is."""
+        with store.open_ledger(SOURCE) as ledger:
+            ledger.checkpoint()
+            ledger.checkpoint()
+            assert _count(s3, LEDGER, store) == 1
+            ledger._connection.execute("CREATE INDEX more ON job (project_id)")
+            ledger.checkpoint()
+            assert _count(s3, LEDGER, store) == 2
+        assert _count(s3, LEDGER, store) == 2
+        store.open_ledger(SOURCE).close()
+        assert _count(s3, LEDGER, store) == 2
+
     def test_nothing_left_behind(
         self, store: Store, make_harvested: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
