@@ -13,7 +13,6 @@ from logminer.cli.app import (
     MirrorsOption,
     OutputOption,
     RateOption,
-    ReportFormat,
     StoreOption,
     TalkFormat,
     TokenOption,
@@ -44,6 +43,14 @@ class InventoryFormat(StrEnum):
     JSON = "json"
     JUNIT = "junit"
     CODEQUALITY = "codequality"
+
+
+class DriftFormat(StrEnum):
+    """How a comparison is printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
 
 
 @app.command()
@@ -224,8 +231,8 @@ def drift(
         ),
     ] = "30d",
     format: Annotated[  # noqa: A002 -- the flag's word
-        ReportFormat, typer.Option("--format", "-f", help="table, csv or json.")
-    ] = ReportFormat.TABLE,
+        DriftFormat, typer.Option("--format", "-f", help="table, csv or json.")
+    ] = DriftFormat.TABLE,
     rows: Annotated[
         int,
         typer.Option(
@@ -253,6 +260,6 @@ def drift(
         with opened(output) as out:
             built = build_drift(source, period)
             write_drift(built, Format(format.value), out, rows=rows)
-        if format is not ReportFormat.TABLE:
+        if format is not DriftFormat.TABLE:
             for note in built.notes:
                 complain(note)
