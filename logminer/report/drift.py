@@ -17,8 +17,6 @@ from logminer.analysis import drift
 from logminer.foreign import cell, visible
 from logminer.period import Period
 from logminer.report import words
-from logminer.report.build import spell
-from logminer.report.format import Format
 from logminer.report.stamp import stamp
 
 if TYPE_CHECKING:
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from logminer.analysis.drift import Both
+    from logminer.report.format import Format
 
 SCHEMA_VERSION: Final = 1
 """Of the JSON: rises when a key changes its meaning or goes away; not when one is added."""
@@ -46,7 +45,7 @@ _COLUMNS: Final = (
     *("declared_via", "pulled_via", "projects", "jobs", "uses", "pulls", "declarations"),
     *("elsewhere", "digests", "first_digest", "last_digest", "file_url", "log_url"),
 )
-_COUNTS: Final = ("projects", "jobs", "pulls")
+COUNTS: Final = ("projects", "jobs", "pulls")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,6 +57,15 @@ class Drift:
     coverage: Mapping[str, int]
     sections: Mapping[str, pd.DataFrame]
     """By the names of the verbs."""
+
+    @property
+    def extent(self) -> str:
+        """What the comparison rests on."""
+        count = {name: words.count(value) for name, value in self.coverage.items()}
+        return (
+            f"{count['projects']} projects with an inventory, {count['declarations']} declarations,"
+            f" {count['unresolved']} of them unresolved"
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -95,9 +103,9 @@ def build_drift(source: Both, period: Period | str, now: dt.datetime | None = No
 def write_drift(built: Drift, form: Format, out: TextIO, *, rows: int) -> None:
     """Write a comparison; as a table, at most so many rows of each section."""
     match form:
-        case Format.CSV:
+        case "csv":
             _write_csv(built, out)
-        case Format.JSON:
+        case "json":
             _write_json(built, out)
         case _:
             out.writelines(f"{line}\n" for line in _lines(built, rows))
@@ -130,12 +138,8 @@ def _write_json(built: Drift, out: TextIO) -> None:
 
 def _lines(built: Drift, rows: int) -> Iterator[str]:
     """Yield the text, top to bottom."""
-    count = {name: words.count(value) for name, value in built.coverage.items()}
-    yield f"Declared against pulled, {spell(built.period)} (UTC)"
-    yield (
-        f"{count['projects']} projects with an inventory, {count['declarations']} declarations,"
-        f" {count['unresolved']} of them unresolved"
-    )
+    yield f"Declared against pulled, {words.spell(built.period)} (UTC)"
+    yield built.extent
     yield from built.notes
     for name, title in SECTIONS.items():
         frame = built.sections[name]
@@ -143,23 +147,29 @@ def _lines(built: Drift, rows: int) -> Iterator[str]:
         yield ""
         yield f"{title} ({shown})"
         if len(frame):
-            yield "".join(f"{each:>9}" for each in (*_COUNTS, "")).rstrip() + "  image"
+            yield "".join(f"{each:>9}" for each in (*COUNTS, "")).rstrip() + "  image"
         for row in _rows(frame.head(rows)):
             yield from _entry(row)
 
 
 def _entry(row: Mapping[str, object]) -> Iterator[str]:
     """Yield the lines of one row: its counts and its name, then what is evidence."""
-    numbers = "".join(f"{words.count(_number(row.get(each))):>9}" for each in _COUNTS)
-    name = row.get("image") or row.get("source") or row["reference"]
-    yield f"{numbers}  {visible(str(name))}{_remark(row)}"
+    numbers = "".join(f"{words.count(_number(row.get(each))):>9}" for each in COUNTS)
+    said = remark(row)
+    beside = f"  ({visible(said)})" if said else ""
+    yield f"{numbers}  {visible(named(row))}{beside}"
     for key in ("file_url", "log_url"):
         if isinstance(row[key], str):
             yield " " * (len(numbers) + 4) + visible(str(row[key]))
 
 
-def _remark(row: Mapping[str, object]) -> str:
-    """Return what else a reader wants to know of a row."""
+def named(row: Mapping[str, object]) -> str:
+    """Return the image that a row is about, as foreign text."""
+    return str(row.get("image") or row.get("source") or row["reference"])
+
+
+def remark(row: Mapping[str, object]) -> str:
+    """Return what else a reader wants to know of a row, as foreign text; empty if nothing."""
     if "declared_via" in row:
         said = f"declared {row['declared_via']}, pulled {row['pulled_via']}"
     elif "variables" in row:
@@ -167,13 +177,17 @@ def _remark(row: Mapping[str, object]) -> str:
     else:
         key = next((key for key in ("cause", "kinds", "digests") if key in row), None)
         said = f"{row[key]}{' digests' if key == 'digests' else ''}" if key else ""
-    return f"  ({visible(said)})" if said else ""
+    return said
+
+
+def known(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame with None where a value is missing."""
+    return frame.astype(object).where(frame.notna(), None)
 
 
 def _rows(frame: pd.DataFrame) -> Iterator[dict[str, object]]:
-    """Yield the rows of a frame; None where a value is missing."""
-    known = frame.astype(object).where(frame.notna(), None)
-    for row in known.to_dict("records"):
+    """Yield the rows of a frame as `known` has them."""
+    for row in known(frame).to_dict("records"):
         yield {str(name): value for name, value in row.items()}
 
 

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from logminer.cli.app import app
+from logminer.report import drift
 from logminer.simulator.configuration import AUDIT, PATH
 from logminer.store import Ledger, open_store, source_of
 
@@ -53,6 +54,13 @@ def test_a_dry_run_says_what_it_would_cost(server: Server, invoke: Invoke, tmp_p
     assert "would look at 12 projects with at least 33 requests" in end.stderr
     assert not (tmp_path / "new").exists()
     assert server.requests.counts["branch"] == asked["branch"]
+
+
+def test_the_status_tells_it_from_a_harvest(store: Path, invoke: Invoke) -> None:
+    """The last run was an inventory, and is not called a harvest of no job."""
+    lines = [line for line in invoke("status", "-s", store).stdout.splitlines() if "  " in line]
+
+    assert sum("inventory complete" in line and "declarations" in line for line in lines) == 1
 
 
 def test_a_budget_ends_it_in_good_order(server: Server, invoke: Invoke, tmp_path: Path) -> None:
@@ -110,6 +118,23 @@ def test_the_text_has_every_part_and_its_evidence(store: Path, invoke: Invoke) -
     assert AUDIT in text
     assert f"/{PATH}#L" in text
     assert "/-/jobs/" in text
+
+
+@pytest.mark.parametrize("form", ["table", "md", "html"])
+def test_the_report_has_it_where_an_inventory_was_taken(
+    store: Path, harvested: Path, invoke: Invoke, form: str
+) -> None:
+    """And says nothing of it elsewhere."""
+    asked = ("--period", "2025-01-01..2027-01-01", "-f", form)
+    with_it = invoke("report", "-s", store, *asked)
+    without = invoke("report", "-s", harvested, *asked)
+
+    assert with_it.exit_code == without.exit_code == 0
+    for title in drift.SECTIONS.values():
+        assert title in with_it.stdout
+        assert title not in without.stdout
+    if form != "table":  # which has no room for evidence
+        assert f"/{PATH}#L" in with_it.stdout
 
 
 def test_csv_and_json_hold_the_same_rows(store: Path, invoke: Invoke, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from logminer.analysis import drift
@@ -19,7 +20,8 @@ from logminer.simulator.configuration import AUDIT, COMPLIANCE
 from logminer.simulator.repository import is_closed, lint_forbidden
 from logminer.snapshot import SnapshotOptions, reading
 from logminer.snapshot import run as snapshot_run
-from logminer.store import open_store
+from logminer.store import Store, migrate, open_store, outdated
+from logminer.store.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -351,6 +353,36 @@ def test_a_newer_logminer_and_again_read_everything_again(
 
     assert again.snapshots == newer.snapshots == first.snapshots > len(company.projects) / 2
     assert set(open_store(tmp_path / "store").declared()["inventory_version"]) == {"99.0"}
+
+
+def test_an_inventory_is_no_success_of_a_harvest(run: Run, tmp_path: Path) -> None:
+    """Complete as it may be, it brought no job up to date."""
+    run(tmp_path)
+    store = open_store(tmp_path)
+    with store.read_ledger(store.sources()[0]) as ledger:
+        assert ledger.runs(1)[0].exit_code == 0
+        assert ledger.last_success() is None
+
+
+def test_an_older_store_is_told_first_and_migrated_whole(run: Run, tmp_path: Path) -> None:
+    """The marker names the version of the new files; old files of snapshots become today's."""
+    store = Store.create(tmp_path)
+    marker = tmp_path / "state" / "store.json"
+    marker.write_text('{"format": "logminer store", "schema_version": 1}')
+    run(tmp_path)
+    told = store.versions()
+    before, files = store.declared(), store.files("declared")
+    for file in files:
+        rows = pq.ParquetFile(file).read()
+        pq.write_table(rows.replace_schema_metadata({"schema_version": "1"}), file)
+    wanted = outdated(store)
+    migrate(store, wanted)
+
+    assert (told.oldest, told.newest) == (1, SCHEMA_VERSION)
+    assert [each.table for each in wanted.files] == ["declared"] * len(files)
+    assert outdated(store).files == ()
+    assert store.versions().oldest == SCHEMA_VERSION
+    pd.testing.assert_frame_equal(store.declared(), before)
 
 
 def test_one_project_that_breaks_costs_no_other(company: Company, run: Run, tmp_path: Path) -> None:
