@@ -470,14 +470,16 @@ def _declared(report: Report) -> Iterator[Section]:
     built = report.declared
     if built is None:
         return
-    says = ". ".join((f"{built.extent}", *(note.removesuffix(".") for note in built.notes))) + "."
+    says = ". ".join((built.extent, *(note.removesuffix(".") for note in built.notes))) + "."
     for key, title in drift.SECTIONS.items():
         frame = drift.known(built.sections[key])
+        # It tells rows of one image apart.
+        remarked = any(map(drift.remark, rows(frame.head(_FEW))))
         yield _section(
             frame,
             (_name("image"), drift.named),
+            *([(_name("remark"), drift.remark)] if remarked else []),
             *(_count(field) for field in drift.COUNTS if field in frame.columns),
-            (Column(title="remark", text=True), drift.remark),
             _line("file"),
             _line("log"),
             key=f"declared_{key}",
