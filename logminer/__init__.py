@@ -3,8 +3,9 @@
 Facts flow down this picture, imports point up it, and no arrow is missing (import-linter checks):
 
     cli                                       flags to calls, errors to exit codes
-    harvest | archive | report | schedule | simulator
-                                              runs | logs on disks | the answer | files | a GitLab
+    harvest | archive | snapshot | report | schedule | simulator
+                                              runs | disks | declared | answer | files | a GitLab
+    running                                   what every run against a server has
     gitlab | store | trace | inventory | analysis
                                               client | Parquet | logs | declarations | verbs
     reference                                 image references

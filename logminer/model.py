@@ -8,7 +8,7 @@ All times are aware and in UTC.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -125,6 +125,23 @@ One for all who read with `Depth.PREPARE`: how many bytes are read beyond its en
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """What a list of projects says of the repository of one; None is what it does not say."""
+
+    url: str | None = None
+    """Address of the project's page."""
+    branch: str | None = None
+    """The default branch."""
+    empty: bool = False
+    size: int | None = None
+    """Bytes that it takes on the server, with all its history."""
+    config_path: str | None = None
+    """Where the CI configuration lies, if not at the usual place."""
+    image_prefix: str | None = None
+    """Of images in the project's own container registry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """A project as the scope names it; the numeric id outlives renames and moves."""
 
@@ -132,6 +149,8 @@ class Project:
     path: str
     archived: bool = False
     ci_enabled: bool = True
+    repository: Repository = field(default=Repository(), compare=False)
+    """Not part of what a project is: it changes from night to night."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,3 +343,18 @@ class Declaration:
     platform: str | None = None
     note: str | None = None
     """One sentence for people: a gap's reason, or what the resolution rests on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a project declares on its default branch: the unit of an inventory."""
+
+    instance: str
+    """Host (and port) of the GitLab server."""
+    project: Project
+    commit: str | None
+    """None where there is none: an empty repository."""
+    taken_at: dt.datetime
+    """By the server's clock."""
+    declarations: tuple[Declaration, ...]
+    tool_version: str

@@ -120,7 +120,7 @@ def test_python_examples_run(demonstration: tuple[Path, str]) -> None:
     """Every Python example runs as it stands, in the directory where the demo ran."""
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     with contextlib.chdir(demonstration[0]):
         for block in blocks:
             names: dict[str, object] = {}

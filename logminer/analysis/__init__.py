@@ -28,6 +28,7 @@ The verbs by the question they answer:
     what could not be obtained, and why       failed_pulls, failed_pulls_over_time
     who uses up our limit, who goes beside our proxy          docker_hub_pressure, proxy_bypass
     who depends on these names                exposure
+    what is declared, held against all that   drift, a module of verbs of its own
     which lines of which logs say so          evidence
     anything else, in SQL                     query, stream
 
@@ -37,6 +38,7 @@ the command line imports it for every command.
 
 from __future__ import annotations
 
+from logminer.analysis import drift
 from logminer.analysis.change import first_and_last_seen, new_and_gone
 from logminer.analysis.evidence import Filters, evidence
 from logminer.analysis.exposure import exposure
@@ -67,6 +69,7 @@ __all__ = [
     "coverage",
     "digest_drift",
     "docker_hub_pressure",
+    "drift",
     "evidence",
     "exposure",
     "failed_pulls",

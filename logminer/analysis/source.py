@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
 _T = TypeVar("_T")
-Table: TypeAlias = Literal["images", "jobs"]
+Table: TypeAlias = Literal["images", "jobs", "declared"]
 TABLES: tuple[Table, ...] = ("images", "jobs")
 Parameter: TypeAlias = "str | int | dt.datetime | list[str] | list[str | None] | None"
 
@@ -43,6 +43,7 @@ _TYPES = {
     "ordinal": "int64",
     "pull_attempts": "int64",
     "line": "int64",
+    "date": "day",
     "images": "int64",
     "downloaded": "bool",
     "truncated": "bool",
@@ -119,17 +120,13 @@ class Question:
         """Return the answer about the rows of a table."""
         with database([], memory=LESS_MEMORY) as connection:
             connection.register("given", table)
-            return _run(connection, self._statement("given"), values)
+            return _run(connection, self.statement("given"), values)
 
     def _read(self, files: list[str], values: Mapping[str, Parameter]) -> pd.DataFrame:
         """Return the answer about the rows in some files."""
         with database(files, memory=LESS_MEMORY) as connection:
-            if loaded(files):  # with other days: the bounds in time leave them out
-                return _run(connection, self._statement(f'"{self.table}"'), values)
-            # The hive path repeats the day, which no question reads; a directory above the store
-            # that looks like a partition must not add a column.
-            origin = "read_parquet($files, hive_partitioning = false)"
-            return _run(connection, self._statement(origin), {**values, "files": files})
+            origin, given = _origin(self.table, files)
+            return _run(connection, self.statement(origin), {**values, **given})
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -141,7 +138,7 @@ class Question:
         """Every column the statement reads, in a fixed order."""
         return tuple(dict.fromkeys((*self.needed, *self.optional)))
 
-    def _statement(self, origin: str) -> str:
+    def statement(self, origin: str) -> str:
         """Return the whole statement; every part of it is a constant of this package."""
         columns = ", ".join(f'"{name}"' for name in self.read)
         return f"""
@@ -153,6 +150,15 @@ class Question:
             )
             {self.sql}
         """  # noqa: S608 -- see the docstring: values are parameters
+
+
+def _origin(table: Table, files: list[str]) -> tuple[str, dict[str, Parameter]]:
+    """Return where a statement finds the rows of some files, and the parameter that it needs."""
+    if loaded(files):  # with other days: the bounds in time leave them out
+        return f'"{table}"', {}
+    # The hive path repeats the day, which no question reads; a directory above the store that
+    # looks like a partition must not add a column.
+    return "read_parquet($files, hive_partitioning = false)", {"files": files}
 
 
 def at_least_one(limit: int) -> int:
@@ -196,6 +202,7 @@ def _from_frame(frame: pd.DataFrame, question: Question) -> pa.Table:
         "timestamp": pa.timestamp("us", tz="UTC"),
         "int64": pa.int64(),
         "bool": pa.bool_(),
+        "day": pa.date32(),
         "text": pa.string(),
     }
     schema = pa.schema([(name, named[_TYPES.get(name, "text")]) for name in question.read])
@@ -239,3 +246,104 @@ def _run(
         raise StoreError(f"the harvested files cannot be read: {reason(error)}") from error
     frame: pd.DataFrame = table.to_pandas()
     return frame
+
+
+Frames: TypeAlias = "tuple[pd.DataFrame, pd.DataFrame]"
+"""Frames with the columns of `Store.images()` and of `Store.declared()`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stated(Question):
+    """The columns of `declared` that a comparison reads."""
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Every column, with those that tell which snapshot a declaration belongs to."""
+        return tuple(dict.fromkeys(("instance", "project_id", "date", *self.columns)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One SQL statement over `rows`, as a `Question`'s are, and over `declared`.
+
+    `declared` holds one snapshot of each project: its newest one up to the last day of the asked
+    time, or where it has none, its first one after that.
+    """
+
+    images: tuple[str, ...]
+    declared: tuple[str, ...]
+    sql: str
+
+    def ask(
+        self, source: Anywhere | Frames, when: When, **parameters: str | int | None
+    ) -> pd.DataFrame:
+        """Return the answer as a frame; raises as `Question.ask` does."""
+        bounds = span(when)
+        values: dict[str, Parameter] = {
+            **parameters,
+            "since": bounds.since,
+            "until": bounds.until,
+        }
+        if isinstance(source, tuple):
+            used, stated = source
+            return self._of(
+                _from_frame(used, self._used), _from_frame(stated, self._stated), values
+            )
+        told = source.dataset("declared", None, None)
+        if not source.is_plain:
+            return self._of(source.dataset("images", *bounds.days), told, values)
+        return steady(
+            lambda: source.files("images", *bounds.days),
+            lambda files: (
+                self._read(files, told, values)
+                if files
+                else self._of(_empty(source, self._used), told, values)
+            ),
+        )
+
+    def _of(
+        self,
+        used: pa.Table | ds.Dataset,
+        stated: pa.Table | ds.Dataset,
+        values: Mapping[str, Parameter],
+    ) -> pd.DataFrame:
+        """Return the answer about the rows of two tables."""
+        with database([], memory=LESS_MEMORY) as connection:
+            connection.register("given", used)
+            connection.register("stated", stated)
+            return _run(connection, self._used.statement("given"), values)
+
+    def _read(
+        self, files: list[str], stated: ds.Dataset, values: Mapping[str, Parameter]
+    ) -> pd.DataFrame:
+        """Return the answer about the rows in some files, and declarations."""
+        with database(files, memory=LESS_MEMORY) as connection:
+            connection.register("stated", stated)
+            origin, given = _origin("images", files)
+            return _run(connection, self._used.statement(origin), {**values, **given})
+
+    @property
+    def _stated(self) -> Question:
+        return _Stated(table="declared", columns=self.declared, sql="")
+
+    @property
+    def _used(self) -> Question:
+        """The question with all that follows `rows`; every part is a constant of this package."""
+        columns = ", ".join(f'"{name}"' for name in self._stated.needed)
+        rest = f"""
+            , declared AS (
+                SELECT {columns}
+                FROM stated
+                WINDOW snapshots AS (PARTITION BY instance, project_id)
+                QUALIFY date = coalesce(
+                    max(date) FILTER (
+                        date <= coalesce(
+                            ($until::TIMESTAMPTZ - INTERVAL 1 MICROSECOND)::DATE, 'infinity'::DATE
+                        )
+                    ) OVER snapshots,
+                    min(date) OVER snapshots
+                )
+            )
+            {self.sql}
+        """  # noqa: S608 -- see the docstring: values are parameters
+        return Question(table="images", columns=self.images, sql=rest)

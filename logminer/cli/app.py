@@ -9,6 +9,18 @@ from typing import Annotated
 import typer
 
 from logminer import __version__
+from logminer.cli.flags import (
+    ArchivedOption,
+    DurationOption,
+    EverythingOption,
+    ExcludeOption,
+    GroupsOption,
+    IncludeOption,
+    ProjectsOption,
+    QuietOption,
+    RequestsOption,
+    VerboseOption,
+)
 from logminer.cli.talk import complain, exit_codes
 
 app = typer.Typer(
@@ -214,48 +226,13 @@ def demo(
 @app.command()
 def harvest(  # noqa: PLR0913 -- one for each flag
     store: StoreOption,
-    project: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--project",
-            "-p",
-            metavar="PROJECT",
-            help="Project, by id or full path; may be repeated.",
-        ),
-    ] = None,
-    group: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--group",
-            "-g",
-            metavar="GROUP",
-            help="Group with its subgroups, by id or full path; may be repeated.",
-        ),
-    ] = None,
+    project: ProjectsOption = None,
+    group: GroupsOption = None,
     *,
-    everything: Annotated[
-        bool,
-        typer.Option(
-            "--all", help="Every project: of the instance for an administrator, else your own."
-        ),
-    ] = False,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATTERN",
-            help="Of those, only projects whose full path fits, as in 'shop/*'; may be repeated.",
-        ),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATTERN",
-            help="Of those, no project whose full path fits, as in '*/sandbox-*'; may be repeated.",
-        ),
-    ] = None,
-    archived: Annotated[
-        bool, typer.Option("--archived/--no-archived", help="With or without archived projects.")
-    ] = True,
+    everything: EverythingOption = False,
+    include: IncludeOption = None,
+    exclude: ExcludeOption = None,
+    archived: ArchivedOption = True,
     since: Annotated[
         str | None,
         typer.Option(
@@ -290,19 +267,8 @@ def harvest(  # noqa: PLR0913 -- one for each flag
         int, typer.Option(metavar="NUMBER", min=1, max=256, help="Job logs read at a time.")
     ] = 32,
     rps: RateOption = None,
-    max_requests: Annotated[
-        int | None,
-        typer.Option(
-            metavar="NUMBER",
-            help="End in good order after so many requests (exit 75); the next run goes on there.",
-        ),
-    ] = None,
-    max_duration: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", help="The same after so long: 30m, 2h. For a window in the night."
-        ),
-    ] = None,
+    max_requests: RequestsOption = None,
+    max_duration: DurationOption = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -346,10 +312,8 @@ def harvest(  # noqa: PLR0913 -- one for each flag
             " one object for each line. Lines carry the run's id."
         ),
     ] = TalkFormat.AUTO,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say each failure when it happens, and why.")
-    ] = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Read what is new on a GitLab server into a store.
 
@@ -360,7 +324,8 @@ def harvest(  # noqa: PLR0913 -- one for each flag
     Needs an access token with the scope read_api that may read the projects' jobs (role Reporter).
     """
     with exit_codes():
-        from logminer.cli.nightly import Asked, Server, run  # noqa: PLC0415 -- heavy
+        from logminer.cli.asking import Server  # noqa: PLC0415 -- heavy
+        from logminer.cli.nightly import Asked, run  # noqa: PLC0415 -- heavy
         from logminer.cli.watch import LogFormat, Volume  # noqa: PLC0415 -- heavy
 
         asked = Asked(
@@ -466,8 +431,8 @@ def verify(  # noqa: PLR0913 -- one for each flag
     has deleted since are counted and kept.
     """
     with exit_codes():
+        from logminer.cli.asking import Server  # noqa: PLC0415 -- heavy
         from logminer.cli.check import run  # noqa: PLC0415 -- heavy
-        from logminer.cli.nightly import Server  # noqa: PLC0415 -- heavy
 
         code = run(
             store,
@@ -558,7 +523,7 @@ def schema(
         SchemaFormat, typer.Option("--format", "-f", help="table for people, json for programs.")
     ] = SchemaFormat.TABLE,
 ) -> None:
-    """Print every column of images and jobs, and what it means."""
+    """Print every column of every table, and what it means."""
     with exit_codes():
         from logminer.cli.pages import dictionary_json, dictionary_table  # noqa: PLC0415 -- heavy
         from logminer.store.schema import data_dictionary  # noqa: PLC0415 -- heavy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from logminer.cli.nightly import Server, moments
+from logminer.cli.nightly import moments
 from logminer.cli.summary import few
 from logminer.cli.talk import counted, say
 from logminer.errors import StoreError, UsageError
@@ -17,6 +17,7 @@ from logminer.store import Ledger, open_store, source_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from logminer.cli.asking import Server
     from logminer.harvest import Verification
     from logminer.model import Project
     from logminer.store import Listing

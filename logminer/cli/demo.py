@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _PROJECTS: Final = 300
 _JOBS: Final = 3_000
-_TABLES: Final = ("images", "jobs", "state")
+_TABLES: Final = ("images", "jobs", "declared", "state")
 _MARK: Final = "state/demo"
 """Says that a demo made the store, so that another one may throw it away."""
 

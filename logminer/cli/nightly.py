@@ -6,78 +6,41 @@ import contextlib
 import datetime as dt
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from logminer.cli import metrics, values
 from logminer.cli.again import reread
+from logminer.cli.asking import RunAsked, early_store
 from logminer.cli.talk import INTERRUPTED, complain, counted
-from logminer.cli.watch import LogFormat, Volume, Watch, watch
+from logminer.cli.watch import Volume, Watch, watch
 from logminer.errors import LogminerError, UsageError
-from logminer.gitlab import Budget, Pacer, default_scope, discover, resolve
-from logminer.gitlab.retry import RetryPolicy
+from logminer.gitlab import Pacer
 from logminer.harvest import Options, Phase, Tally, estimate, harvest
 from logminer.model import Depth
 from logminer.period import parse_moment
-from logminer.reference import Upstreams
-from logminer.store import Store, new_run_id, shelf_of, source_of
+from logminer.store import Store, new_run_id, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from logminer.gitlab import Settings
+    from logminer.gitlab import Budget, Settings
     from logminer.model import Project
-    from logminer.store import Ledger, LedgerView
-
-_FIRST_TRIES: Final = 3
-"""Tries of a request before the harvest proper begins: a refused connection fails in 3 seconds.
-Nothing is lost by then, and whoever mistyped the URL still looks at the screen."""
+    from logminer.store import LedgerView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """Which GitLab, as the flags say; what they leave open, environment and file say."""
-
-    url: str | None
-    token_file: Path | None
-    ca_bundle: Path | None
-
-    def settings(self) -> Settings:
-        """Return the settings; raises UsageError where they are no use."""
-        return resolve(
-            url=self.url,
-            token=_token(self.token_file),
-            ca_bundle=str(self.ca_bundle) if self.ca_bundle else None,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(RunAsked):
     """What the flags of `logminer harvest` ask for."""
 
-    server: Server
-    projects: Sequence[str]
-    groups: Sequence[str]
-    everything: bool
-    include: Sequence[str]
-    exclude: Sequence[str]
-    archived: bool
     since: str | None
     until: str | None
     depth: str
     max_trace_size: str | None
-    concurrency: int
-    rps: float | None
-    mirrors: Path | None
-    max_requests: int | None
-    max_duration: str | None
-    dry_run: bool
     metrics_file: Path | None
     keep_preamble: bool
     reparse: bool
     offline: bool
-    log_format: LogFormat
-    volume: Volume
 
     def options(self) -> Options:
         """Return what a run is asked for; raises UsageError for what cannot be."""
@@ -94,29 +57,9 @@ class Asked:
                 if self.max_trace_size is not None
                 else None
             ),
-            upstreams=Upstreams.load(self.mirrors) if self.mirrors else Upstreams.default(),
+            upstreams=self.upstreams(),
             keep=self.keep_preamble,
         )
-
-    def budget(self, began: float) -> Budget:
-        """Return what the run may spend, where it began at `began` (monotonic seconds)."""
-        duration = self.max_duration
-        return Budget(
-            self.max_requests,
-            began + values.seconds(duration, flag="--max-duration") if duration else None,
-        )
-
-    def scope(self) -> tuple[Sequence[str], Sequence[str]]:
-        """Return projects and groups; raises UsageError where nothing names any."""
-        if self.projects or self.groups or self.everything:
-            return self.projects, self.groups
-        scope = default_scope()
-        if not (scope.projects or scope.groups):
-            raise UsageError(
-                "nothing to harvest: give --project, --group or --all"
-                " (or set GL_PROJECT_ID or GL_GROUP_ID)"
-            )
-        return scope.projects, scope.groups
 
 
 def run(location: str, asked: Asked) -> int:
@@ -179,38 +122,14 @@ def _run(location: str, asked: Asked, run_id: str, progress: Watch, end: End) ->
     began = time.monotonic()
     options = asked.options()
     budget, pacer = asked.budget(began), Pacer(rps=options.rps)
-    projects, groups = asked.scope()
+    asked.scope()
     settings = asked.server.settings()
     end.source = source_of(settings.instance)
     with contextlib.ExitStack() as opened:
-        store: Store | None = None
-        ledger: Ledger | None = None
-        if shelf_of(location).exists():
-            # What cannot become a store, and one that is locked, is said before the server is
-            # asked; one that does not exist yet is not made before the server has answered.
-            store, source = Store.create(location), source_of(settings.instance)
-            if not asked.dry_run and store.has_ledger(source):
-                ledger = opened.enter_context(store.open_ledger(source))
+        store, ledger = early_store(location, settings, opened, locked=not asked.dry_run)
         with progress:
             progress.begin(Phase.DISCOVER, Tally())
-            found = discover(
-                settings,
-                projects=projects,
-                groups=groups,
-                everything=asked.everything,
-                archived=asked.archived,
-                include=asked.include,
-                exclude=asked.exclude,
-                policy=RetryPolicy(attempts=_FIRST_TRIES),
-                pacer=pacer,
-                budget=budget,
-                progress=progress.discovered,
-            )
-            if not found and (asked.include or asked.exclude):
-                raise UsageError(
-                    "no project of the scope fits --include and --exclude: patterns are of full"
-                    " paths, such as 'shop/*'"
-                )
+            found = asked.discovered(settings, pacer, budget, progress)
             if asked.dry_run:
                 _estimate(store, settings, found, options, budget, progress)
                 return 0
@@ -286,20 +205,3 @@ def moments(since: str | None, until: str | None) -> tuple[dt.datetime | None, d
             f"nothing lies from {since} until {until}: --since must be earlier than --until"
         )
     return begin, end
-
-
-def _token(path: Path | None) -> str | None:
-    """Return the token that stands in a file."""
-    if path is None:
-        return None
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise UsageError(
-            f"cannot read the token from {path} ({error.strerror}): name a file that you can read"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} holds no token: name a text file with one") from error
-    if not token:  # the environment's would be somebody else's
-        raise UsageError(f"{path} is empty: name a file with the token in it")
-    return token

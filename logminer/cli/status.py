@@ -232,6 +232,9 @@ def _described(run: Run) -> str:
         return f"{run.id}  has not ended: it runs, or was killed"
     took = (run.ended - run.began).total_seconds()
     end = _ENDS.get(run.exit_code or 0, str(run.exit_code))
+    if run.tally.get("inventory"):
+        found = counted(int(run.tally.get("declarations", 0)), "declaration")
+        return f"{run.id}  inventory {end}, {found}, {took:,.0f} s"
     jobs, images = int(run.tally.get("jobs_done", 0)), int(run.tally.get("images", 0))
     return f"{run.id}  {end}, {counted(jobs, 'job')}, {counted(images, 'image use')}, {took:,.0f} s"
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
     from logminer.harvest import Tally
+    from logminer.running import RunTally
 
 FEW: Final = 5
 """Names or failures that a summary shows of what may be thousands."""
@@ -107,13 +108,7 @@ def _done(tally: Tally, *, store: str, seconds: float) -> Iterator[str]:
     )
     if tally.traces:
         yield "logs: " + ", ".join(f"{n:,} {STATES[s]}" for s, n in tally.traces.most_common())
-    asked = counted(tally.requests, "request")
-    if tally.retries:
-        asked += f" ({tally.retries:,} repeated, {tally.rate_limited:,} told to slow down)"
-    yield (
-        f"{asked}, {tally.received / 1e6:,.1f} MB received,"
-        f" {counted(tally.days, 'day')} written to {store}, {seconds:,.1f} s"
-    )
+    yield traffic(tally, store=store, seconds=seconds)
     if tally.jobs_open or tally.jobs_waiting:
         yield (
             f"to look at again by the next harvest: {counted(tally.jobs_open, 'job')} not ended,"
@@ -131,6 +126,22 @@ def _done(tally: Tally, *, store: str, seconds: float) -> Iterator[str]:
             f"no image in {counted(tally.without_image, 'log')} of docker or kubernetes:"
             " try `logminer extract` on one and report the wording"
         )
+    yield from skipped(tally)
+
+
+def traffic(tally: RunTally, *, store: str, seconds: float) -> str:
+    """Return what was asked of the server, and what became of it."""
+    asked = counted(tally.requests, "request")
+    if tally.retries:
+        asked += f" ({tally.retries:,} repeated, {tally.rate_limited:,} told to slow down)"
+    return (
+        f"{asked}, {tally.received / 1e6:,.1f} MB received,"
+        f" {counted(tally.days, 'day')} written to {store}, {seconds:,.1f} s"
+    )
+
+
+def skipped(tally: RunTally) -> Iterator[str]:
+    """Yield which projects were left out, by the reason."""
     for reason, paths in _by_reason(tally.skipped_projects).items():
         yield f"skipped, {reason}: {few(paths)}"
 

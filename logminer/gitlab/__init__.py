@@ -10,6 +10,7 @@ budget      how much may be asked at all; pure, clock passed in
 settings    flags, environment, configuration file to one value
 wire        one request and its answer, over aiohttp
 client      the reads of a harvest
+repositories  the reads of an inventory
 guard       what stands between python-gitlab and the wire
 discovery   scope to projects, through python-gitlab
 """
@@ -18,7 +19,8 @@ from logminer.gitlab.budget import Budget
 from logminer.gitlab.client import Client, JobsPage
 from logminer.gitlab.discovery import Scope, default_scope, discover, path_filter
 from logminer.gitlab.pacing import Pacer
-from logminer.gitlab.protocol import Pipeline, RateLimit, SkippedJob
+from logminer.gitlab.protocol import Lint, Pipeline, RateLimit, SkippedJob
+from logminer.gitlab.repositories import RepositoryClient, Tip
 from logminer.gitlab.retry import RetryPolicy
 from logminer.gitlab.settings import Settings, instance_of, named_url, resolve
 from logminer.gitlab.traces import Sink, TraceRead
@@ -30,14 +32,17 @@ __all__ = [
     "Counts",
     "JobsPage",
     "Kind",
+    "Lint",
     "Pacer",
     "Pipeline",
     "RateLimit",
+    "RepositoryClient",
     "RetryPolicy",
     "Scope",
     "Settings",
     "Sink",
     "SkippedJob",
+    "Tip",
     "TraceRead",
     "default_scope",
     "discover",

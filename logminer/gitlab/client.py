@@ -28,7 +28,7 @@ from logminer.gitlab.wire import Kind, Wire
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     import aiohttp
 
@@ -46,7 +46,7 @@ _NOT_UNDERSTOOD = frozenset({400, 405})
 
 _T = TypeVar("_T")
 
-Query: TypeAlias = "dict[str, str | int | Sequence[str]]"
+Query: TypeAlias = "Mapping[str, str | int | Sequence[str]]"
 """Parameters by name; several values are the same name several times."""
 
 
@@ -115,7 +115,7 @@ class Client(Wire):
         place = Place() if cursor is None else Place.parse(cursor)
         path = f"/projects/{project.id}/jobs"
         if place.index == 0 and not self._numbered:
-            query: Query = {
+            query: dict[str, str | int | Sequence[str]] = {
                 "pagination": "keyset",
                 "order_by": "id",
                 "sort": "desc",

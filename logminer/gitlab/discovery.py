@@ -78,6 +78,7 @@ def discover(  # noqa: PLR0913 -- a scope has many sides, and each has a default
     archived: bool = True,
     include: Iterable[str] = (),
     exclude: Iterable[str] = (),
+    sizes: bool = False,
     progress: Callable[[int], object] | None = None,
     pacer: Pacer | None = None,
     budget: Budget | None = None,
@@ -94,6 +95,7 @@ def discover(  # noqa: PLR0913 -- a scope has many sides, and each has a default
     `include` and `exclude` are shell patterns of full paths, in either case of letters, `*` also
     for slashes: a project stays in that fits one of the former, where there are any, and none of
     the latter. Projects whose CI is off are in, and say so.
+    With `sizes` they tell how large their repositories are, where the server tells that.
     `progress` is called with the number of projects found so far.
     Requests keep to `pacer` and `budget`, which the harvest after it may share.
 
@@ -118,7 +120,12 @@ def discover(  # noqa: PLR0913 -- a scope has many sides, and each has a default
         try:
             _probe(server)
             found: dict[int, Project] = {}
-            for item in _rows(server, projects, groups, everything=everything, archived=archived):
+            more = {"statistics": "true"} if sizes else {}
+            # Unset means both kinds; there is no value that says so.
+            kinds = {} if archived else {"archived": "false"}
+            for item in _rows(
+                server, projects, groups, everything=everything, kinds=kinds, more=more
+            ):
                 project = protocol.parse_project(item)
                 if wanted(project.path) and (archived or not project.archived):
                     found[project.id] = project
@@ -158,29 +165,32 @@ def _probe(server: gitlab.Gitlab) -> None:
         raise AuthorisationError(protocol.REFUSED) from error
 
 
-def _rows(
+def _rows(  # noqa: PLR0913 -- a scope has many sides
     server: gitlab.Gitlab,
     projects: tuple[str | int, ...],
     groups: tuple[str | int, ...],
     *,
     everything: bool,
-    archived: bool,
+    kinds: dict[str, str],
+    more: dict[str, str],
 ) -> Iterator[object]:
-    """Yield the JSON of every project of the scope, repeated where the scope overlaps."""
-    # Unset means both kinds; there is no value that says so.
-    kinds = {} if archived else {"archived": "false"}
+    """Yield the JSON of every project of the scope, repeated where the scope overlaps.
+
+    `kinds` chooses among those of a list, `more` says what else is asked of each.
+    """
+    query: dict[str, object] = {**_LIST, **kinds, **more}
     for name in projects:
         with _named(server, "project", name):
-            yield _get(server, f"/projects/{quote(str(name), safe='')}")
+            yield _get(server, f"/projects/{quote(str(name), safe='')}", more)
     for name in groups:
-        query = _LIST | kinds | {"include_subgroups": "true", "with_shared": "false"}
+        below = query | {"include_subgroups": "true", "with_shared": "false"}
         with _named(server, "group", name):
-            yield from _list(server, f"/groups/{quote(str(name), safe='')}/projects", query)
+            yield from _list(server, f"/groups/{quote(str(name), safe='')}/projects", below)
     if everything:
         user = _get(server, "/user")
         admin = isinstance(user, dict) and user.get("is_admin") is True
         whose = {} if admin else {"membership": "true"}
-        yield from _list(server, "/projects", _LIST | kinds | whose | {"pagination": "keyset"})
+        yield from _list(server, "/projects", query | whose | {"pagination": "keyset"})
 
 
 @contextmanager
@@ -200,10 +210,10 @@ def _named(server: gitlab.Gitlab, kind: str, name: str | int) -> Iterator[None]:
         ) from error
 
 
-def _get(server: gitlab.Gitlab, path: str) -> object:
+def _get(server: gitlab.Gitlab, path: str, query: dict[str, str] | None = None) -> object:
     """Return the JSON of one resource."""
     with _understanding(path):
-        return server.http_get(path)
+        return server.http_get(path, query_data=query)
 
 
 def _list(server: gitlab.Gitlab, path: str, query: dict[str, object]) -> Iterator[object]:

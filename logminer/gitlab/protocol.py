@@ -29,7 +29,7 @@ from logminer.errors import (
     UnexpectedAnswerError,
     UsageError,
 )
-from logminer.model import Job, Project
+from logminer.model import Job, Project, Repository
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +57,9 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SERVER_ERRORS = range(500, 600)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LINK = re.compile(r'<([^<>]*)>\s*;[^<]*?\brel\s*=\s*"?next\b', re.IGNORECASE)
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
+_LINK_MODE = "120000"
+"""Of a symbolic link in git: its content is a path, not a file's."""
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
@@ -78,6 +81,16 @@ class SkippedJob:
     id: int | None
     """The job's id, where at least that was readable."""
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lint:
+    """What the server makes of a project's CI configuration."""
+
+    valid: bool
+    merged: str | None
+    """The whole of it, includes and all; None where the server could not merge it."""
+    errors: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -440,7 +453,51 @@ def parse_project(data: object) -> Project:
         # The newer key says more; either may be absent, and then CI is taken to be on.
         ci_enabled=project.optional_text("builds_access_level") != "disabled"
         and project.flag("jobs_enabled") is not False,
+        repository=Repository(
+            url=project.optional_text("web_url"),
+            branch=project.optional_text("default_branch"),
+            empty=project.flag("empty_repo") or False,
+            size=project.child("statistics").size("repository_size"),
+            config_path=project.optional_text("ci_config_path") or None,
+            image_prefix=project.optional_text("container_registry_image_prefix"),
+        ),
     )
+
+
+def parse_commit(data: object) -> str:
+    """Return the commit that a branch is at; raise UnexpectedAnswerError where it has none."""
+    commit = _Fields("branch", data).child("commit").text("id")
+    if _COMMIT.fullmatch(commit) is None:
+        raise UnexpectedAnswerError("A branch: its commit's id is none.")
+    return commit
+
+
+def parse_lint(data: object) -> Lint:
+    """Return what the lint endpoint says; raise UnexpectedAnswerError where it is malformed."""
+    lint = _Fields("lint result", data)
+    return Lint(
+        valid=lint.flag("valid") or False,
+        merged=lint.optional_text("merged_yaml"),
+        errors=lint.texts("errors"),
+    )
+
+
+def parse_tree(what: str, data: object) -> tuple[str, ...]:
+    """Return the paths of the files on a page of a tree, symbolic links left out.
+
+    Raises NotGitLabError where it is no list, UnexpectedAnswerError where a row is malformed.
+    """
+    entries = (_Fields("tree entry", row) for row in rows(what, data))
+    return tuple(
+        entry.text("path")
+        for entry in entries
+        if entry.text("type") == "blob" and entry.optional_text("mode") != _LINK_MODE
+    )
+
+
+def parse_found(what: str, data: object) -> tuple[str, ...]:
+    """Return the paths of the files on a page of a search, each as often as it is named."""
+    return tuple(_Fields("search result", row).text("path") for row in rows(what, data))
 
 
 def _is_id(value: object) -> bool:

@@ -56,8 +56,9 @@ if TYPE_CHECKING:
 USER_AGENT: Final = f"logminer/{__version__}"
 ANSWER_SECONDS: Final = 300.0
 """The whole of one request and its JSON answer."""
-TRACE_SECONDS: Final = 1_800.0
-"""The whole of one trace: 100 MB, GitLab's limit, at less than half a megabit a second."""
+LONG_SECONDS: Final = 1_800.0
+"""The whole of one trace or archive: 100 MB, GitLab's limit of a trace, at less than half a megabit
+a second."""
 MAX_ERROR_BYTES: Final = 65_536
 """How much of an error's body is read: GitLab's are one line."""
 READ_BYTES: Final = 131_072
@@ -79,7 +80,16 @@ class Kind(StrEnum):
     PIPELINES = "pipelines"
     PIPELINE_JOBS = "pipeline_jobs"
     TRACE = "trace"
+    BRANCH = "branch"
+    LINT = "lint"
+    ARCHIVE = "archive"
+    TREE = "tree"
+    FILE = "file"
+    SEARCH = "search"
 
+
+_LONG: Final = frozenset({Kind.TRACE, Kind.ARCHIVE})
+"""What may take much longer than a JSON answer."""
 
 _T = TypeVar("_T")
 
@@ -140,12 +150,12 @@ class Wire:
     async def __aenter__(self) -> Self:
         """Open the connection pool; raises UsageError where the CA bundle cannot be read."""
         self._timeouts = {
-            is_trace: aiohttp.ClientTimeout(
-                total=TRACE_SECONDS if is_trace else ANSWER_SECONDS,
+            is_long: aiohttp.ClientTimeout(
+                total=LONG_SECONDS if is_long else ANSWER_SECONDS,
                 sock_connect=CONNECT_SECONDS,
                 sock_read=self._settings.timeout,
             )
-            for is_trace in (False, True)
+            for is_long in (False, True)
         }
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._connections, ssl=_trust(self._settings)),
@@ -174,6 +184,11 @@ class Wire:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    @property
+    def instance(self) -> str:
+        """Host (and port) of the server."""
+        return self._settings.instance
 
     @property
     def limit(self) -> protocol.RateLimit | None:
@@ -263,7 +278,7 @@ class Wire:
                 url,
                 headers=headers,
                 allow_redirects=False,
-                timeout=self._timeouts[kind is Kind.TRACE],
+                timeout=self._timeouts[kind in _LONG],
             )
             status = response.status
             self.counts.answers[kind, f"{status // 100}xx"] += 1

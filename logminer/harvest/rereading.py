@@ -14,9 +14,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from logminer.gitlab import Budget, Pacer
-from logminer.harvest.progress import Phase, Silence, Tally
+from logminer.harvest.progress import Tally
 from logminer.harvest.reading import read_kept
-from logminer.harvest.run import OUT_OF_TIME, Options, Run
+from logminer.harvest.run import HarvestRun, Options
+from logminer.running import OUT_OF_TIME, Phase, Silence
 from logminer.store import Wanted, count_old, new_run_id, old_jobs, publish, remembered
 from logminer.trace import VERSION
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from logminer.gitlab import Settings
-    from logminer.harvest.progress import Progress
     from logminer.model import Harvested
+    from logminer.running import Progress
     from logminer.store import Ledger, OldJob, Store
 
 _BATCH: Final = 200
@@ -39,7 +40,7 @@ def reparse(  # noqa: PLR0913 -- what a run works on and with, each named by the
     *,
     project_ids: Collection[int] | None,
     options: Options | None = None,
-    progress: Progress | None = None,
+    progress: Progress[Tally] | None = None,
     budget: Budget | None = None,
     run_id: str | None = None,
 ) -> Tally:
@@ -64,7 +65,7 @@ def reparse(  # noqa: PLR0913 -- what a run works on and with, each named by the
             _publish(store, ledger, tally, progress)
         if settings is not None and tally.spent is None:
             pacer = Pacer(rps=options.rps)
-            run = Run(ledger, settings, options, progress, pacer, budget, tally)
+            run = HarvestRun(ledger, settings, options, progress, pacer, budget, tally)
             try:
                 asyncio.run(run.work_again(_not_lost(store, ledger, wanted)))
             finally:
@@ -79,7 +80,7 @@ def wanted_of(options: Options, project_ids: Collection[int] | None) -> Wanted:
     )
 
 
-def _publish(store: Store, ledger: Ledger, tally: Tally, progress: Progress) -> None:
+def _publish(store: Store, ledger: Ledger, tally: Tally, progress: Progress[Tally]) -> None:
     """Publish what is recorded."""
 
     def proceed(done: int, of: int) -> bool:
@@ -94,7 +95,7 @@ def _reread_kept(  # noqa: PLR0913, PLR0917 -- the parts of a run
     ledger: Ledger,
     wanted: Wanted,
     options: Options,
-    progress: Progress,
+    progress: Progress[Tally],
     budget: Budget,
     tally: Tally,
 ) -> None:

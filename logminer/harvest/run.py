@@ -1,8 +1,5 @@
 """The whole run: list every project and read every queued job side by side, commit, publish.
 
-What has to survive is in the ledger before anything is called done, so the run may end anywhere:
-by an error, by a signal, by SIGKILL. The next one goes on from there.
-
 Listing and reading overlap: the jobs list has a limit of its own (600 a minute), and a budget that
 listing alone would use up must still read something. Projects that were looked at longest ago come
 first, so that runs with a small budget go round.
@@ -24,27 +21,25 @@ from logminer.errors import (
     ForbiddenError,
     LogminerError,
     NotFoundError,
-    ServerError,
 )
 from logminer.gitlab import Budget, Client, Pacer
 from logminer.harvest.handout import Handout
 from logminer.harvest.listing import Lister
-from logminer.harvest.progress import Phase, Silence, Tally
+from logminer.harvest.progress import Tally
 from logminer.harvest.reading import Reader, refreshed
 from logminer.harvest.recording import Recorder
 from logminer.harvest.rules import may_grow
-from logminer.harvest.stopping import signals, until_stopped
-from logminer.harvest.together import together
 from logminer.model import Depth, Job, TraceState
 from logminer.reference import Upstreams
+from logminer.running import Phase, Run, Silence, gather
 from logminer.store import Listing, new_run_id, publish, remembered, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Iterator, Sequence
 
-    from logminer.gitlab import Counts, Settings
-    from logminer.harvest.progress import Progress
+    from logminer.gitlab import Settings
     from logminer.model import Harvested, Project
+    from logminer.running import Progress
     from logminer.store import Ledger, OldJob, Store
 
 _LOG = logging.getLogger(__name__)
@@ -53,25 +48,8 @@ _T = TypeVar("_T")
 LISTERS: Final = 8
 """Projects listed at a time: the list has a limit of its own, and each row costs the server."""
 
-_HOPELESS: Final = 20
-"""Failures without a success between them, each after the client's retries: the server is down."""
-
-_PATIENCE: Final = 4.0
-"""Seconds that traces under way get to end after a signal; the rest is read by the next run."""
-
-_EVER: Final = 1e9
-"""Seconds: thirty years."""
-
-OUT_OF_TIME: Final = (
-    "The time for this run (--max-duration) is used up."
-    " What was read is kept; the next run goes on from there."
-)
-
 _GONE: Final = frozenset({TraceState.MISSING, TraceState.ERASED})
 """What a log is that will not come back; an empty or a forbidden one may."""
-
-_PUBLISHING: Final = 3.0
-"""Seconds for publishing after a signal: whoever sent it kills what is still there after ten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +79,7 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
     projects: Sequence[Project],
     *,
     options: Options | None = None,
-    progress: Progress | None = None,
+    progress: Progress[Tally] | None = None,
     ledger: Ledger | None = None,
     pacer: Pacer | None = None,
     budget: Budget | None = None,
@@ -120,7 +98,7 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
         if ledger is None:
             ledger = opened.enter_context(store.open_ledger(source_of(settings.instance)))
         options = options or Options()
-        run = Run(
+        run = HarvestRun(
             ledger,
             settings,
             options,
@@ -137,32 +115,29 @@ def harvest(  # noqa: PLR0913 -- what a run works on and with, each named by the
         return run.tally
 
 
-class Run:
-    """The state of one run."""
+class HarvestRun(Run[Tally, Client]):
+    """The state of one harvest."""
 
     def __init__(  # noqa: PLR0913, PLR0917 -- what a run works on and with
         self,
         ledger: Ledger,
         settings: Settings,
         options: Options,
-        progress: Progress,
+        progress: Progress[Tally],
         pacer: Pacer,
         budget: Budget,
         tally: Tally | None = None,
     ) -> None:
         """Prepare; `tally` goes on counting where something was done before."""
-        self.tally = tally or Tally()
-        self._ledger = ledger
-        self._settings = settings
-        self._options = options
-        self._progress = progress
-        self._budget = budget
-        self._client = Client(
+        client = Client(
             settings,
             connections=options.concurrency + LISTERS,
             pacer=pacer,
             budget=budget,
         )
+        super().__init__(client, tally or Tally(), progress=progress, budget=budget)
+        self._ledger = ledger
+        self._options = options
         self._handout = Handout(ledger)
         self._lister = Lister(
             self._client,
@@ -181,12 +156,9 @@ class Run:
             keep=options.keep,
         )
         self._recorder = Recorder(ledger, recorded=self._count, alarm=self._alarm)
-        self._stop = asyncio.Event()
-        self._stopped_at: float | None = None
         self._timed = asyncio.Event()
         self._started = time.monotonic()
         self._now: dt.datetime | None = None
-        self._failures_in_a_row = 0
         self._known = 0
         """Projects listed of which jobs were known."""
         self._emptied = 0
@@ -196,62 +168,32 @@ class Run:
         """List and read until all is done, a signal comes or the budget is spent."""
         self.tally.projects = len(projects)
         self.tally.jobs_queued = self._ledger.count_queued()
-        await self._until_stopped(self._both(projects))
+        await self._work(self._both(projects))
 
     async def work_again(self, old: Iterator[OldJob]) -> None:
         """Read these jobs' logs again until all is done, a signal comes or the budget is spent."""
-        await self._until_stopped(together((self._reread(old), self._recorder.run())))
+        await self._work(gather((self._reread(old), self._recorder.run())))
 
-    async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
+    async def _work(self, work: Coroutine[None, None, None]) -> None:
         """Work with an open client and signals of our own."""
         self._progress.begin(Phase.HARVEST, self.tally)
-        with signals(self._interrupt):
-            async with self._client:
-                timer = self._start_timer()
-                try:
-                    await until_stopped(work, self._stop, patience=_PATIENCE)
-                finally:
-                    timer.cancel()
-                    self._measure()
+        await self._until_done(work)
         self.tally.jobs_open = self._ledger.count_open()
 
     def publish(self, store: Store) -> None:
         """Publish what is recorded; after a signal, as much as there is time for."""
         self._progress.begin(Phase.PUBLISH, self.tally)
-        end = self._stopped_at + _PATIENCE + _PUBLISHING if self._stopped_at is not None else None
-
-        def proceed(done: int, of: int) -> bool:
-            self._progress.published(done, of)
-            return end is None or time.monotonic() < end
-
-        published = publish(store, self._ledger, proceed=proceed)
+        published = publish(store, self._ledger, proceed=self._proceed)
         self.tally.days, self.tally.days_left = published.days, published.left
 
     async def _both(self, projects: Sequence[Project]) -> None:
         """List projects, read jobs and write results, side by side."""
-        await together((self._list(projects), self._read(), self._recorder.run()))
+        await gather((self._list(projects), self._read(), self._recorder.run()))
 
     # -- ending early --------------------------------------------------------------------------
 
-    def _start_timer(self) -> asyncio.TimerHandle:
-        """End the run at its deadline, also while it waits for an answer."""
-        left = self._budget.seconds_left(time.monotonic())
-        return asyncio.get_running_loop().call_later(
-            left if left is not None else _EVER, self._spend, OUT_OF_TIME
-        )
-
-    def _interrupt(self) -> None:
-        self.tally.interrupted = True
-        self._stopped_at = time.monotonic()
-        self._end()
-
-    def _spend(self, what: str) -> None:
-        """End the run because something is used up."""
-        self.tally.spent = self.tally.spent or what
-        self._end()
-
     def _end(self) -> None:
-        self._stop.set()
+        super()._end()
         self._timed.set()
         self._handout.stop()
 
@@ -270,7 +212,7 @@ class Run:
                 await self._list_one(project, known=listing.watermark is not None)
 
         try:
-            await together(worker() for _ in range(LISTERS))
+            await gather(worker() for _ in range(LISTERS))
             if self._emptied and self._emptied == self._known:
                 self._alarm(
                     f"the server lists no job of any of the {self._known:,} projects that had some"
@@ -331,7 +273,7 @@ class Run:
                     await self._recorder.put(result)
 
         await self._timed.wait()
-        await together(worker() for _ in range(self._options.concurrency))
+        await gather(worker() for _ in range(self._options.concurrency))
         await self._recorder.end()
 
     async def _read_one(self, job: Job) -> Harvested | Job | None:
@@ -380,7 +322,7 @@ class Run:
                     return
                 await self._reread_one(each)
 
-        await together(worker() for _ in range(self._options.concurrency))
+        await gather(worker() for _ in range(self._options.concurrency))
         await self._recorder.end()
 
     async def _reread_one(self, old: OldJob) -> None:
@@ -406,41 +348,12 @@ class Run:
 
     # -- counting --------------------------------------------------------------------------------
 
-    def _failed(self, failure: str) -> None:
-        """Count a failure; many without any success between them are the server's."""
-        self._alarm(failure)
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row >= _HOPELESS:
-            raise ServerError(
-                f"{self._settings.instance} failed {_HOPELESS} times in a row, last: {failure}"
-                " What was read until then is kept; try again later."
-            )
-
-    def _alarm(self, failure: str) -> None:
-        self.tally.failures.append(failure)
-        self._progress.failed(failure)
-
     def _count(self, batch: Sequence[Harvested]) -> None:
         """Count what jobs contribute, and tell."""
         self._handout.recorded(each.job.id for each in batch)
         for each in batch:
             self.tally.count(each, limit=self._options.max_trace_bytes, keep=self._options.keep)
         self._moved()
-
-    def _moved(self) -> None:
-        self._measure()
-        self._progress.moved(self.tally)
-
-    def _measure(self) -> None:
-        """Take over what the client counts."""
-        counts, tally = self._client.counts, self.tally
-        tally.requests = self._budget.spent
-        tally.answers = _answers(counts, spent=self._budget.spent)
-        tally.retries = counts.retries
-        tally.rate_limited = counts.rate_limited
-        tally.received = counts.received
-        limit = self._client.limit
-        tally.requests_left = limit.remaining if limit is not None else None
 
 
 def _turn(listing: Listing | None) -> tuple[bool, dt.datetime]:
@@ -449,21 +362,3 @@ def _turn(listing: Listing | None) -> tuple[bool, dt.datetime]:
     if listing is None:
         return True, never
     return listing.cursor is None, listing.checked_at or never
-
-
-def _answers(counts: Counts, *, spent: int) -> dict[str, dict[str, int]]:
-    """Return how many requests of each endpoint were answered how.
-
-    What the budget was spent on beyond the client's own requests was discovery.
-    """
-    answers: dict[str, dict[str, int]] = {}
-    for (kind, status), number in sorted(counts.answers.items()):
-        answers.setdefault(kind, {})[status] = number
-    for kind, number in sorted(counts.requests.items()):
-        unanswered = number - sum(answers.get(kind, {}).values())
-        if unanswered:
-            answers.setdefault(kind, {})["none"] = unanswered
-    discovery = spent - counts.requests.total()
-    if discovery > 0:
-        answers["discovery"] = {"any": discovery}
-    return answers

@@ -17,7 +17,7 @@ import numpy as np
 from logminer.errors import FatalError, ForbiddenError, LogminerError, NotFoundError
 from logminer.gitlab import Client, Pacer
 from logminer.harvest.rules import OVERLAP
-from logminer.harvest.together import together
+from logminer.running import gather
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -146,7 +146,7 @@ class _Checker:
         async with client:
             # One that is down or refuses the token is said once, and not of each project.
             await client.version()
-            await together(worker() for _ in range(_LISTERS))
+            await gather(worker() for _ in range(_LISTERS))
 
     async def _check_one(self, client: Client, checked: Checked, listing: Listing) -> None:
         if listing.cursor is not None:

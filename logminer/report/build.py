@@ -11,6 +11,8 @@ from logminer.analysis.engine import shared
 from logminer.analysis.source import TABLES, Anywhere
 from logminer.analysis.when import span
 from logminer.period import Period
+from logminer.report.drift import build_drift
+from logminer.report.words import spell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from logminer.analysis import Source
     from logminer.analysis.pulls import By
+    from logminer.report.drift import Drift
 
 TOP = 20
 """Rows of a list in a report; the whole list is one call of `logminer.analysis` away."""
@@ -96,6 +99,8 @@ class Report:
     """`analysis.digest_drift`, at most `TOP` tags."""
     new_and_gone: pd.DataFrame
     """No row where nothing was harvested for the period before."""
+    declared: Drift | None = None
+    """None where no inventory was taken."""
 
     @property
     def empty(self) -> bool:
@@ -200,7 +205,15 @@ def _asked(
         unpinned=analysis.unpinned(source, limit=TOP, period=period),
         drift=analysis.digest_drift(source, limit=TOP, period=period),
         new_and_gone=changed if totals[0].before is not None else changed.head(0),
+        declared=_declared(source, period, moment),
     )
+
+
+def _declared(source: Source, period: Period, moment: dt.datetime) -> Drift | None:
+    """Return what is declared beside what was pulled, where anything of it is known."""
+    if not isinstance(source, Anywhere) or not source.files("declared", None, None):
+        return None
+    return build_drift(source, period, moment)
 
 
 def _lumped(split: pd.DataFrame) -> pd.DataFrame:
@@ -212,15 +225,6 @@ def _lumped(split: pd.DataFrame) -> pd.DataFrame:
         ["pulls", "failed"]
     ].sum()
     return counts[counts[["pulls", "failed"]].any(axis=1)].reset_index(drop=True)
-
-
-def spell(period: Period) -> str:
-    """Return a period as a reader counts days: both ends included; to the second if need be."""
-    since, until = period.since, period.until
-    if since.time() == until.time() == dt.time.min:
-        last = until - dt.timedelta(days=1)
-        return f"{since:%Y-%m-%d}" if since == last else f"{since:%Y-%m-%d} to {last:%Y-%m-%d}"
-    return f"{since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S}"
 
 
 def _totals(source: Source, jobs: int, period: Period, previous: Period) -> tuple[Figure, ...]:

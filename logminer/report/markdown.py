@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TextIO
 
 from logminer.foreign import code
 from logminer.report import words
-from logminer.report.build import spell
 from logminer.report.sections import Cell, Column, Evidence, Section, Spark, sections, text
 
 if TYPE_CHECKING:
@@ -20,11 +19,11 @@ def write(report: Report, out: TextIO) -> None:
     """Write the document."""
     period = report.period
     named = f"{code(report.label)}: " if report.label else ""
-    compared = f", compared with {spell(report.previous)}" if report.comparable else ""
+    compared = f", compared with {words.spell(report.previous)}" if report.comparable else ""
     lines = [
         "# Container images pulled by CI jobs",
         "",
-        f"{named}**{spell(period)}** (UTC){compared}",
+        f"{named}**{words.spell(period)}** (UTC){compared}",
     ]
     for note in report.notes:
         lines += ["", f"> {note}"]
@@ -57,12 +56,12 @@ def _line(cells: list[str]) -> str:
 
 
 def _cell(column: Column, cell: Cell) -> str:
-    """Return a cell; a line of a log is a link to it."""
+    """Return a cell; a line of a log or a file is a link to it."""
     match cell:
         case str() if not column.ours:
             return code(cell)
         case Evidence():
-            return f"[log](<{cell.url}>)" if cell.url else ""
+            return f"[{column.title}](<{cell.url}>)" if cell.url else ""
         case Spark():
             return f"`{text(cell).strip()}`"
         case _:

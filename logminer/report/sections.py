@@ -8,7 +8,7 @@ format, and nothing of what the figures mean. A cell is a plain value whose type
     Share            a part of a whole
     Change           growth since the period before
     datetime         a moment in UTC
-    Evidence         a line of a job log
+    Evidence         a line of a job log, or of a file
     Spark            counts over time
 """
 
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 from logminer.foreign import visible
-from logminer.report import marks, words
+from logminer.report import drift, marks, words
 from logminer.report.frames import rows
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The address of a line of a job log, `job_url#L<line>`; None where the server gave none."""
+    """The address of a line, `job_url#L<line>`, or of a file; None where the server gave none."""
 
     address: str | None
 
@@ -139,7 +139,8 @@ def text(cell: Cell, *, ascii_only: bool = False) -> str:
         case Change():
             said = words.change(cell.value, cell.before)
         case Evidence():
-            said = f"line {cell.url.rpartition('#L')[2]}" if cell.url else ""
+            _, named, line = (cell.url or "").rpartition("#L")
+            said = f"line {line}" if named else "file" if cell.url else ""
         case Spark():
             line = marks.spark(cell.values, cell.peak, ascii_only=ascii_only)
             said = " " * cell.skipped + line
@@ -180,6 +181,7 @@ def sections(report: Report) -> tuple[Section, ...]:
         _unpinned(report),
         _drift(report),
         *_new_and_gone(report),
+        *_declared(report),
     )
 
 
@@ -463,6 +465,30 @@ def _new_and_gone(report: Report) -> Iterator[Section]:
         )
 
 
+def _declared(report: Report) -> Iterator[Section]:
+    """Yield what is declared beside what was pulled, where an inventory was taken."""
+    built = report.declared
+    if built is None:
+        return
+    says = ". ".join((built.extent, *(note.removesuffix(".") for note in built.notes))) + "."
+    for key, title in drift.SECTIONS.items():
+        frame = drift.known(built.sections[key])
+        # It tells rows of one image apart.
+        remarked = any(map(drift.remark, rows(frame.head(_FEW))))
+        yield _section(
+            frame,
+            (_name("image"), drift.named),
+            *([(_name("remark"), drift.remark)] if remarked else []),
+            *(_count(field) for field in drift.COUNTS if field in frame.columns),
+            _line("file"),
+            _line("log"),
+            key=f"declared_{key}",
+            title=title,
+            says=says,
+        )
+        says = ""
+
+
 _FEW = 20
 """Rows of a list of which only the beginning matters."""
 
@@ -540,6 +566,11 @@ def _pulled(pulls: int) -> tuple[_Reader, ...]:
 def _moment(field: str, *, title: str) -> _Reader:
     """Return a column of moments."""
     return Column(title=title), lambda row: row[field].to_pydatetime()
+
+
+def _line(kind: str) -> _Reader:
+    """Return a column of lines that are evidence of what is declared or pulled."""
+    return Column(title=kind), lambda row: Evidence(_told(row[f"{kind}_url"]))
 
 
 def _evidence() -> _Reader:

@@ -21,7 +21,6 @@ from rich.text import Text
 
 from logminer.foreign import visible
 from logminer.report import marks, words
-from logminer.report.build import spell
 from logminer.report.sections import sections, text
 
 if TYPE_CHECKING:
@@ -112,9 +111,9 @@ class _Page:
         """Yield the period, under the name it was asked by, and the one it is compared with."""
         label = self.report.label
         named = f"{self._visible(label)}: " if label else ""
-        yield Text(f"{named}{spell(self.report.period)} (UTC)")
+        yield Text(f"{named}{words.spell(self.report.period)} (UTC)")
         if self.report.comparable:
-            yield Text(f"compared with {spell(self.report.previous)}", style="dim")
+            yield Text(f"compared with {words.spell(self.report.previous)}", style="dim")
 
     def _over_time(self, section: Section) -> Table:
         """Return the sparklines on a grid of their own; a blank is not in the period."""

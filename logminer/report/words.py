@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from logminer.period import Period
+
 _LEAST = 0.0005
 """Half of the last digit shown of a share: what is less rounds to a nought that is not true."""
 
@@ -68,3 +74,12 @@ def change(value: int, before: int | None) -> str:
     if growth == 0:
         return "same"
     return f"{growth:+,.0%}" if abs(growth) >= _COARSE else f"{growth:+.1%}"
+
+
+def spell(period: Period) -> str:
+    """Return a period as a reader counts days: both ends included; to the second if need be."""
+    since, until = period.since, period.until
+    if since.time() == until.time() == dt.time.min:
+        last = until - dt.timedelta(days=1)
+        return f"{since:%Y-%m-%d}" if since == last else f"{since:%Y-%m-%d} to {last:%Y-%m-%d}"
+    return f"{since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S}"

@@ -31,6 +31,7 @@ def main() -> None:
         median_trace_bytes=options.median_trace_bytes,
         untouched=options.untouched,
         prerender=options.prerender,
+        files=options.files,
     )
     with (
         serve(company, token=options.token, behaviour=behaviour, port=options.port) as server,
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--jobs", type=int, default=4000, help="how many jobs it ran")
     add("--median-trace-bytes", type=int, default=5000, help="median size of a log")
     add("--untouched", type=int, default=0, help="manual jobs more that nobody ever plays")
+    add("--files", type=int, default=16, help="how many files a repository has")
     add("--prerender", action="store_true", help="keep logs ready; many jobs share one")
     add("--token", default=DEFAULT_TOKEN, help="the only token it accepts")
     add("--server-version", default=VERSION, help="an older one knows less")

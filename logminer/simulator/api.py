@@ -25,6 +25,8 @@ from logminer.simulator.pages import (
     page_size,
 )
 from logminer.simulator.ranges import ranged
+from logminer.simulator.refusal import RefusedError
+from logminer.simulator.repositories import RepositoryApi
 
 if TYPE_CHECKING:
     from logminer.simulator.company import Company
@@ -63,6 +65,7 @@ class Api:
         self._company = company
         self._gate = gate
         self._requests = requests
+        self._repositories = RepositoryApi(company, gate, self._project)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes; a route's name is the kind its requests are counted under."""
@@ -81,7 +84,19 @@ class Api:
             self._route("trace", f"{project}/jobs/{{job}}/trace", self.trace),
             self._route("pipelines", pipelines, self.pipelines),
             self._route("pipeline_jobs", f"{pipelines}/{{pipeline}}/jobs", self.pipeline_jobs),
+            *self._repository_routes(project),
             self._route("unknown", "/{path:.*}", self.unknown),
+        ]
+
+    def _repository_routes(self, project: str) -> list[web.RouteDef]:
+        files, api = f"{project}/repository", self._repositories
+        return [
+            self._route("branch", f"{files}/branches/{{branch}}", api.branch),
+            self._route("archive", f"{files}/archive.tar.gz", api.archive),
+            self._route("tree", f"{files}/tree", api.tree),
+            self._route("file", f"{files}/files/{{path}}/raw", api.file),
+            self._route("lint", f"{project}/ci/lint", api.lint),
+            self._route("search", f"{project}/search", api.search),
         ]
 
     def _route(self, kind: str, path: str, handler: Handler) -> web.RouteDef:
@@ -97,7 +112,7 @@ class Api:
             answer = await handler(request)
         except BadQueryError as problem:
             return as_json({"error": str(problem)}, status=problem.status)
-        except _RefusedError as refusal:
+        except RefusedError as refusal:
             return as_json({"message": str(refusal)}, status=refusal.status)
         except _MovedError as moved:
             text = f"This resource has been moved permanently to {moved.url}"
@@ -152,7 +167,9 @@ class Api:
 
     async def project(self, request: web.Request) -> Answer:
         """`GET /projects/:id`."""
-        return as_json(Entities(self._company, _base(request)).project(self._project(request)))
+        entities = Entities(self._company, _base(request))
+        project = self._project(request)
+        return as_json(entities.project(project, sizes=self._tells_sizes(request)))
 
     async def group(self, request: web.Request) -> Answer:
         """`GET /groups/:id`."""
@@ -180,8 +197,13 @@ class Api:
     def _project_page(self, request: web.Request, page: Page[Project]) -> Answer:
         entities = Entities(self._company, _base(request))
         simple = _flag(request.query, "simple", default=False)
-        body = [entities.project(project, simple=simple) for project in page.items]
+        sizes = self._tells_sizes(request)
+        body = [entities.project(project, simple=simple, sizes=sizes) for project in page.items]
         return as_json(body, headers=page.headers)
+
+    def _tells_sizes(self, request: web.Request) -> bool:
+        asked = _flag(request.query, "statistics", default=False)
+        return asked and self._gate.behaviour.tells_sizes
 
     # -- jobs and traces --------------------------------------------------------------------
 
@@ -212,9 +234,9 @@ class Api:
         job = self._job(request)
         erased = job.erased is not None and job.erased <= self._company.now_ms
         if job.log == "missing" and not erased:
-            raise _RefusedError("404 Not found", status=404)
+            raise RefusedError("404 Not found", status=404)
         if job.log == "forbidden" and not erased:
-            raise _RefusedError("403 Forbidden", status=403)
+            raise RefusedError("403 Forbidden", status=403)
         behaviour = self._gate.behaviour
         body = self._company.log(job.id, growing=behaviour.growing)
         answer = Answer(
@@ -290,7 +312,7 @@ class Api:
             if str(pipeline.id) == wanted:
                 break
         else:
-            raise _RefusedError("404 Not found", status=404)
+            raise RefusedError("404 Not found", status=404)
         retried = _flag(request.query, "include_retried", default=False)
         jobs = [
             job
@@ -311,14 +333,14 @@ class Api:
             if moved is not None:
                 raise _MovedError(_by_id(request, moved))
         if project is None:
-            raise _RefusedError("404 Project Not Found", status=404)
+            raise RefusedError("404 Project Not Found", status=404)
         return project
 
     def _readable(self, request: web.Request) -> Project:
         """Return the project, if the token's user may see its jobs."""
         project = self._project(request)
         if project.jobs_forbidden or not project.ci_enabled:
-            raise _RefusedError("403 Forbidden", status=403)
+            raise RefusedError("403 Forbidden", status=403)
         return project
 
     def _group(self, request: web.Request) -> Group:
@@ -326,21 +348,15 @@ class Api:
         for group in self._company.groups:
             if wanted in {str(group.id), group.path}:
                 return group
-        raise _RefusedError("404 Group Not Found", status=404)
+        raise RefusedError("404 Group Not Found", status=404)
 
     def _job(self, request: web.Request) -> Job:
         project = self._readable(request)
         wanted = request.match_info["job"]
         job = self._company.job(int(wanted)) if wanted.isdecimal() else None
         if job is None or job.project.id != project.id or job.created > self._company.now_ms:
-            raise _RefusedError("404 Not found", status=404)
+            raise RefusedError("404 Not found", status=404)
         return job
-
-
-class _RefusedError(Exception):
-    def __init__(self, message: str, *, status: int) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class _MovedError(Exception):

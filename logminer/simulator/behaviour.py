@@ -74,6 +74,14 @@ class Behaviour:
     clock_skew: float = 0.0
     """Seconds by which the `Date` header is wrong."""
 
+    # -- repositories -----------------------------------------------------------------------
+    blob_search: bool = False
+    """Whether files can be searched for."""
+    archive_refused: bool = False
+    """Whether archives are answered with 406, as for one that is too large or too slow to make."""
+    tells_sizes: bool = True
+    """Whether projects tell how large they are, which takes a Reporter."""
+
     # -- life -------------------------------------------------------------------------------
     seconds_per_request: float = 0.0
     """By how much the company lives on with every request."""

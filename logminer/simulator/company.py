@@ -50,6 +50,7 @@ class Company(Instance):
         median_trace_bytes: int = 5_000,
         untouched: int = 0,
         prerender: bool = False,
+        files: int = 16,
     ) -> Company:
         """Generate a company that lived `days` days up to noon (UTC) of `today`.
 
@@ -57,6 +58,7 @@ class Company(Instance):
         nobody will ever play.
         `median_trace_bytes` is the median size of the traces of jobs that reach their script.
         With `prerender` (for benchmarks) logs are ready as bytes, and many jobs share one.
+        Each repository has so many `files`, or as many as it needs for what it declares.
         """
         story = Story(first_day=today.toordinal() - days, last_day=today.toordinal())
         organisation = organise(seed, projects)
@@ -70,6 +72,7 @@ class Company(Instance):
             end=end,
             median_trace_bytes=median_trace_bytes,
             prerender=prerender,
+            files=files,
         )
 
     # -- life by hand -----------------------------------------------------------------------

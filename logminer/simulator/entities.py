@@ -10,7 +10,9 @@ import datetime as dt
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from logminer.simulator.catalogue import OWN_REGISTRY
 from logminer.simulator.fleet import Runner, revision
+from logminer.simulator.repository import BRANCH
 
 if TYPE_CHECKING:
     from logminer.simulator.company import Company
@@ -49,8 +51,11 @@ class Entities:
         self._base = base
         self._created = timestamp(company.first_moment)
 
-    def project(self, project: Project, *, simple: bool = False) -> Json:
-        """Return a project; `simple` leaves out what GitLab's short form leaves out."""
+    def project(self, project: Project, *, simple: bool = False, sizes: bool = False) -> Json:
+        """Return a project; `simple` leaves out what GitLab's short form leaves out.
+
+        With `sizes` it tells how large its repository is.
+        """
         namespace, _, name = project.path.rpartition("/")
         body: Json = {
             "id": project.id,
@@ -60,7 +65,7 @@ class Entities:
             "path": name,
             "path_with_namespace": project.path,
             "created_at": self._created,
-            "default_branch": "main",
+            "default_branch": BRANCH,
             "tag_list": [],
             "topics": [],
             "web_url": f"{self._base}/{project.path}",
@@ -79,7 +84,9 @@ class Entities:
         enabled = project.ci_enabled
         body |= {
             "archived": project.archived,
-            "empty_repo": False,
+            "empty_repo": self._company.is_empty(project),
+            "container_registry_image_prefix": f"{OWN_REGISTRY}/{project.path}",
+            "ci_config_path": "",
             "jobs_enabled": enabled,
             "builds_access_level": "enabled" if enabled else "disabled",
             "public_jobs": False,
@@ -94,7 +101,15 @@ class Entities:
                 if group.id in project.shared_with
             ],
         }
+        if sizes:
+            body["statistics"] = self._statistics(project)
         return body
+
+    def _statistics(self, project: Project) -> Json:
+        """Return how large a project is: its history weighs more than its files."""
+        found = self._company.repository(project.id)
+        size = self._company.weights.get(project.id, 3 * found.size if found else 0)
+        return {"commit_count": 1, "storage_size": size, "repository_size": size}
 
     def group(self, group: Group) -> Json:
         """Return a group."""

@@ -14,11 +14,22 @@ from logminer.simulator.narrate import enlarged, narrate
 from logminer.simulator.plan import plan
 from logminer.simulator.recipes import adoption
 from logminer.simulator.records import Records
+from logminer.simulator.repository import (
+    Repository,
+    is_closed,
+    is_empty,
+    lint_forbidden,
+    repository,
+)
 from logminer.simulator.shelf import Shelf, Stock
+from logminer.simulator.stacks import recipe
 from logminer.simulator.truth import FINAL, Expected, is_settled, trace_state
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from logminer.simulator.bulk import Body
+    from logminer.simulator.declared import Declared
     from logminer.simulator.life import Job, Pipeline
     from logminer.simulator.organisation import Group, Organisation, Project
     from logminer.simulator.planted import Planted
@@ -43,6 +54,7 @@ class Instance:
         end: int,
         median_trace_bytes: int,
         prerender: bool,
+        files: int,
     ) -> None:
         """Hold this life up to `end`; with `prerender` jobs share a stock of ready logs."""
         self.seed = seed
@@ -58,6 +70,14 @@ class Instance:
         self._habits: dict[int, Adoption] = {}
         self._enlarged: dict[int, int] = {}
         self._shelf = Stock(self._write, self.jobs) if prerender else Shelf(self._write)
+        self._files = files
+        self._pushed: dict[int, dict[str, bytes | None]] = {}
+        self._repositories: dict[int, tuple[int, Repository]] = {}
+        """The last that was made for each project, with its day."""
+        self.packed: dict[int, bytes] = {}
+        """Archives, by project, that are not what they should be."""
+        self.weights: dict[int, int] = {}
+        """Sizes of repositories, by project, where the history is what weighs."""
 
     @property
     def now_ms(self) -> int:
@@ -180,6 +200,49 @@ class Instance:
                 if status in FINAL:
                     found[job.id] = self._expected(job, status, now)
         return found
+
+    # -- repositories -----------------------------------------------------------------------
+
+    def repository(self, project_id: int) -> Repository | None:
+        """Return what stands on the project's default branch now; None where it is empty."""
+        project = self.project(str(project_id))
+        if project is None:
+            raise KeyError(f"no project has the id {project_id}")
+        if self.is_empty(project):
+            return None
+        day = self.now.date().toordinal()
+        made, found = self._repositories.get(project_id, (0, None))
+        if found is None or made != day:
+            found = repository(
+                project,
+                recipe(self.seed, project),
+                self._adoption(project),
+                day,
+                self._files,
+                self._pushed.get(project_id, {}),
+            )
+            self._repositories[project_id] = day, found
+        return found
+
+    def is_empty(self, project: Project) -> bool:
+        """Return whether nobody ever pushed anything to the project."""
+        return is_empty(project) and project.id not in self._pushed
+
+    def declared(self, project_id: int) -> tuple[Declared, ...]:
+        """Return what an inventory by the API must find in a project, in no order.
+
+        Gaps are not among it: whoever reads the file of an invalid configuration says so.
+        """
+        project, found = self.project(str(project_id)), self.repository(project_id)
+        if project is None or found is None or is_closed(project):
+            return ()
+        merged = found.configuration.merged is not None and not lint_forbidden(project)
+        return (*found.declared, *(found.configuration.elsewhere if merged else ()))
+
+    def push(self, project_id: int, files: Mapping[str, bytes | None]) -> None:
+        """Change files on the default branch of a project; None removes one."""
+        self._pushed.setdefault(project_id, {}).update(files)
+        self._repositories.pop(project_id, None)
 
     def _expected(self, job: Job, status: str, now: int) -> Expected:
         state = trace_state(job, now)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 KINDS = frozenset({
     "version", "user", "projects", "project", "group", "group_projects", "jobs", "job", "trace",
-    "pipelines", "pipeline_jobs", "unknown",
+    "pipelines", "pipeline_jobs", "branch", "lint", "archive", "tree", "file", "search", "unknown",
 })  # fmt: skip
 """The kinds of requests: the names of the routes."""
 

@@ -111,7 +111,7 @@ def _packaging(rng: random.Random, runtime: Image) -> list[Template]:
         tool = rng.choice(_TOOLS)
         return [
             Template(
-                name="image",
+                name="container",
                 stage="package",
                 share=0.7,
                 tag=rng.choice(("linux", "kubernetes")),
@@ -125,7 +125,7 @@ def _packaging(rng: random.Random, runtime: Image) -> list[Template]:
     if way == "kaniko":
         return [
             Template(
-                name="image",
+                name="container",
                 stage="package",
                 share=0.7,
                 tag="kubernetes",
@@ -143,7 +143,7 @@ def _packaging(rng: random.Random, runtime: Image) -> list[Template]:
     client = rng.choice(_DOCKER)
     return [
         Template(
-            name="image",
+            name="container",
             stage="package",
             image=client,
             share=0.7,
@@ -374,7 +374,7 @@ def _metal(rng: random.Random) -> list[Template]:
             steps=(Step(kind="nerdctl", images=(tools[1],)),),
         ),
         Template(
-            name="image",
+            name="container",
             stage="package",
             image=None,
             tag="metal",

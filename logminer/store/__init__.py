@@ -1,5 +1,6 @@
 """Where the facts are kept: the ledger (progress) and the Parquet dataset (the product).
 
+    snapshots   what projects declare: known, pending and published
     publishing  a ledger's outcomes become rows of Parquet files
     dataset     a store: its layout, its files, its tables as DataFrames
     migration   files of an older version become today's
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
     from logminer.store.runs import remembered as remembered
     from logminer.store.sheaf import Sheaf as Sheaf
     from logminer.store.shelf import shelf_of as shelf_of
+    from logminer.store.snapshots import Snapshots as Snapshots
+    from logminer.store.snapshots import Taken as Taken
+    from logminer.store.snapshots import publish_snapshots as publish_snapshots
 
 _HOME = {
     "Batch": "ledger",
@@ -63,7 +67,9 @@ _HOME = {
     "PublishSummary": "publishing",
     "Run": "ledger",
     "Sheaf": "sheaf",
+    "Snapshots": "snapshots",
     "Store": "dataset",
+    "Taken": "snapshots",
     "Wanted": "rereading",
     "WatchedJob": "ledger",
     "new_run_id": "runs",
@@ -73,6 +79,7 @@ _HOME = {
     "open_store": "dataset",
     "outdated": "migration",
     "publish": "publishing",
+    "publish_snapshots": "snapshots",
     "remembered": "runs",
     "shelf_of": "shelf",
     "source_of": "dataset",

@@ -2,6 +2,7 @@
 
     STORE/images/date=2026-09-14/<source>.parquet     one file for each day and source
     STORE/jobs/date=2026-09-14/<source>.parquet
+    STORE/declared/date=2026-09-14/<source>.parquet   snapshots that were taken on that day
     STORE/preambles/date=2026-09-14/<source>.parquet  only where parts of traces are kept
     STORE/state/store.json                            says that this is a store
     STORE/state/                                      the ledger and its lock
@@ -142,6 +143,12 @@ class Store:
             )
         return Versions(oldest=oldest, newest=newest)
 
+    def announce(self, ledger: Ledger) -> None:
+        """Say that files of this version will be written, unless the marker says so already."""
+        versions = self.versions()
+        if versions.newest < SCHEMA_VERSION:
+            self.mark(ledger, oldest=versions.oldest)
+
     def mark(self, ledger: Ledger, *, oldest: int) -> None:
         """Say that from now on files of this version are written; `oldest` may still lie there.
 
@@ -211,6 +218,23 @@ class Store:
     ) -> pd.DataFrame:
         """Return the jobs in a period or between two moments; everything else as `images` does."""
         return self._frame("jobs", since, until, columns, period)
+
+    def declared(
+        self, as_of: Moment | None = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Return what every project declares as of a day: the rows of its newest snapshot up to it.
+
+        None is the newest of all. A project whose default branch did not move since has the rows of
+        an earlier day. Rows without an image are gaps, or say that a project declares nothing.
+        Everything else as `images` does.
+        """
+        names = list(schema("declared").names if columns is None else dict.fromkeys(columns))
+        last = _moment(as_of, dt.datetime.now(dt.UTC))
+        until = last.date() + dt.timedelta(days=1) if last is not None else None
+        key = ["instance", "project_id"]
+        frame = self._frame("declared", None, until, [*key, "date", *names], None)
+        newest = frame.groupby(key)["date"].transform("max")
+        return frame[frame["date"] == newest][names].reset_index(drop=True)
 
     def days(
         self, table: Table, since: dt.date | None = None, until: dt.date | None = None

@@ -49,6 +49,7 @@ from logminer.store.tables import adopt, atomic, connect, look, one_line
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
 
@@ -259,11 +260,12 @@ class LedgerView:
     def last_success(self) -> Run | None:
         """Return the last harvest that was complete; None if none was.
 
-        A run that only read old logs again brought nothing up to date.
+        One that only read old logs again, or what is declared, brought no job up to date.
         """
         rows = self._rows(
             "SELECT id, began, ended, exit_code, tally FROM run WHERE exit_code = 0"
-            " AND NOT coalesce(json_extract(tally, '$.reparse'), 0) ORDER BY rowid DESC LIMIT 1"
+            " AND NOT coalesce(json_extract(tally, '$.reparse'), 0)"
+            " AND NOT coalesce(json_extract(tally, '$.inventory'), 0) ORDER BY rowid DESC LIMIT 1"
         )
         return _run(rows[0]) if rows else None
 
@@ -403,6 +405,10 @@ class LedgerView:
             )
             for project_id, path, *listing, opened, queued, done, gone, pending in rows
         ]
+
+    def ask(self, sql: str, parameters: tuple[object, ...] = ()) -> list[_Values]:
+        """Return the rows of a question of this room's about tables of its own: see `snapshots`."""
+        return self._rows(sql, parameters)
 
     def _count(self, sql: str) -> int:
         ((number,),) = self._rows(sql)
@@ -695,6 +701,10 @@ class Ledger(LedgerView):
                 "UPDATE run SET ended = ?, exit_code = ?, tally = ? WHERE id = ?",
                 (encode_time(ended), exit_code, json.dumps(tally), run_id),
             )
+
+    def change(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Begin a transaction on tables of this room's own, which is made wholly or not at all."""
+        return self._transaction()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from logminer.errors import OlderLedgerError
 from logminer.store.dataset import data_file
 from logminer.store.publishing import renew, version_of
-from logminer.store.schema import FILES, SCHEMA_VERSION
+from logminer.store.schema import ALL_TABLES, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -57,7 +57,7 @@ def outdated(store: Store) -> Outdated:
     Raises NewerStoreError where a file or a ledger is from a newer logminer.
     """
     files = []
-    for table in FILES:
+    for table in ALL_TABLES:
         for day, name in store.days(table):
             version = version_of(store, name)
             if version is not None and version < SCHEMA_VERSION:
@@ -85,9 +85,7 @@ def migrate(
         # Opened for writing it is brought up to date; who has no ledger any more gets an empty one.
         with store.open_ledger(source) as ledger:
             ledger.checkpoint()
-            versions = store.versions()
-            if versions.newest < SCHEMA_VERSION:
-                store.mark(ledger, oldest=versions.oldest)
+            store.announce(ledger)
             for old in wanted.files:
                 if old.source != source:
                     continue

@@ -53,8 +53,16 @@ _TRIES: Final = 5
 _KEYS: Final[dict[Table, list[tuple[str, str]]]] = {
     "images": [("job_id", "ascending"), ("ordinal", "ascending")],
     "jobs": [("job_id", "ascending")],
+    "declared": [("project_id", "ascending"), ("ordinal", "ascending")],
     "preambles": [("job_id", "ascending")],
 }
+_OWNERS: Final[dict[Table, str]] = {
+    "images": "job_id",
+    "jobs": "job_id",
+    "preambles": "job_id",
+    "declared": "project_id",
+}
+"""Whose rows are replaced together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +95,7 @@ def publish(
     bound = Bound(ledger)
     if pending:
         ledger.checkpoint()
-        versions = store.versions()
-        if versions.newest < SCHEMA_VERSION:
-            store.mark(ledger, oldest=versions.oldest)
+        store.announce(ledger)
     for day in pending:
         collected = _collect(ledger, day, bound, partial(proceed, days, len(pending)))
         if collected is None:
@@ -101,10 +107,10 @@ def publish(
             version_of(store, data_file(table, day, ledger.source))
         for table in FILES:
             if table != "preambles":
-                _replace(store, ledger, table, day, job_ids, rows[table])
+                replace_rows(store, ledger, table, day, job_ids, rows[table])
             elif kept := rows[table]["job_id"].to_pylist():
                 # What was kept of a trace stays until something newer is kept of it.
-                _replace(store, ledger, table, day, kept, rows[table])
+                replace_rows(store, ledger, table, day, kept, rows[table])
         ledger.published(day, job_ids)
         days, jobs, images = days + 1, jobs + len(recorded), images + rows["images"].num_rows
     ledger.forget_sheaves()
@@ -136,14 +142,14 @@ def _collect(
     return bound_ids + job_ids, collected
 
 
-def _replace(  # noqa: PLR0913, PLR0917 -- one file, and what becomes of it
-    store: Store, ledger: Ledger, table: Table, day: dt.date, job_ids: list[int], rows: pa.Table
+def replace_rows(  # noqa: PLR0913, PLR0917 -- one file, and what becomes of it
+    store: Store, ledger: Ledger, table: Table, day: dt.date, owners: list[int], rows: pa.Table
 ) -> None:
-    """Replace one day's file by one in which these jobs have these rows and no others."""
+    """Replace one day's file by one in which these owners have these rows and no others."""
     name, shelf = data_file(table, day, ledger.source), store.shelf
     for attempt in range(_TRIES):
         seen = shelf.find(name)
-        content = _merged(seen, shelf.location(name), table, job_ids, rows)
+        content = _merged(seen, shelf.location(name), table, owners, rows)
         if not content.num_rows and seen is None:
             return
         if not content.num_rows and shelf.can_remove:
@@ -163,20 +169,20 @@ def _replace(  # noqa: PLR0913, PLR0917 -- one file, and what becomes of it
 
 
 def _merged(
-    seen: Found | None, path: str, table: Table, job_ids: list[int], rows: pa.Table
+    seen: Found | None, path: str, table: Table, owners: list[int], rows: pa.Table
 ) -> pa.Table:
-    """Return the rows of a file in which these jobs have these rows and no others."""
+    """Return the rows of a file in which these owners have these rows and no others."""
     if seen is None:
         return rows
     old = _read(seen, path, table)
-    kept = old.filter(pc.invert(pc.is_in(old["job_id"], pa.array(job_ids, pa.int64()))))
+    kept = old.filter(pc.invert(pc.is_in(old[_OWNERS[table]], pa.array(owners, pa.int64()))))
     # Outcomes come in the order of the key: only between old rows have they to be put.
     return pa.concat_tables([kept, rows]).sort_by(_KEYS[table])
 
 
 def renew(store: Store, ledger: Ledger, table: Table, day: dt.date) -> None:
     """Write a file of an older version anew, as this version would have written its rows."""
-    _replace(store, ledger, table, day, [], file_schema(table).empty_table())
+    replace_rows(store, ledger, table, day, [], file_schema(table).empty_table())
 
 
 def version_of(store: Store, name: str) -> int | None:

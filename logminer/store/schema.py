@@ -23,8 +23,7 @@ from logminer.model import Job
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-Table: TypeAlias = Literal["images", "jobs", "preambles"]
+Table: TypeAlias = Literal["images", "jobs", "preambles", "declared"]
 Row: TypeAlias = dict[str, object]
 
 SCHEMA_VERSION: Final = 2
@@ -32,6 +31,9 @@ SCHEMA_VERSION: Final = 2
 
 PARTITION: Final = "date"
 """The column that readers see and no file holds: it is the name of the file's directory."""
+
+EMPTY: Final = "empty"
+"""The resolution in the one row of a project that declares nothing."""
 
 _INT = pa.int64()
 _TEXT = pa.string()
@@ -47,7 +49,7 @@ class Column:
     name: str
     type: pa.DataType
     group: str
-    """Which part of the story it belongs to: job, trace, use, image, evidence, tool, partition."""
+    """Which part of the story it belongs to: job, trace, use, declaration, image, evidence, …."""
     meaning: str
     """For a reader who never saw GitLab's API: unit, vocabulary, and what null says."""
     nullable: bool = True
@@ -484,6 +486,174 @@ JOBS: Final = (
 )
 """One row for each job that was harvested, also those without any image."""
 
+_IMAGE = {column.name: column for column in IMAGES if column.group == "image"}
+
+DECLARED: Final = (
+    Column("instance", _TEXT, "project", "Host (and port) of the GitLab server.", nullable=False),
+    Column(
+        "project_id",
+        _INT,
+        "project",
+        "Numeric id of the project; outlives renames and moves.",
+        nullable=False,
+    ),
+    Column(
+        "project_path",
+        _TEXT,
+        "project",
+        "Full path of the project (group/subgroup/name) when the snapshot was taken.",
+        nullable=False,
+    ),
+    Column(
+        "commit",
+        _TEXT,
+        "project",
+        "The newest commit of the default branch, which was read; null if the repository is empty.",
+    ),
+    Column(
+        "ordinal",
+        _INT,
+        "declaration",
+        "Number of the declaration within its snapshot, from 1, by path, line and name; 0 in the "
+        "one row of a project that declares nothing. (instance, project_id, date, ordinal) is the "
+        "key of this table.",
+        nullable=False,
+    ),
+    Column(
+        "kind",
+        _TEXT,
+        "declaration",
+        "What kind of file declares it: ci (GitLab CI configuration), dockerfile, compose, "
+        "kubernetes, kustomize, helm; null if the project declares nothing.",
+    ),
+    Column(
+        "name",
+        _TEXT,
+        "declaration",
+        "Of the job (with its values of a matrix, as job_name), the build stage (its number where "
+        "it has no name), the Compose service, the workload (Deployment/web) or the chart's value; "
+        "null if it has none.",
+    ),
+    Column(
+        "role",
+        _TEXT,
+        "declaration",
+        "What the image is declared for: job, service, build (a base image, a copied-from image or "
+        "a frontend), workload (a container that is to run); null for a gap.",
+    ),
+    Column(
+        "image",
+        _TEXT,
+        "declaration",
+        "The image as written in the file; null for a gap, where images may be declared that were "
+        "not read.",
+    ),
+    Column(
+        "resolved",
+        _TEXT,
+        "declaration",
+        "What image says once its variables are replaced; null unless all of them are known.",
+    ),
+    Column(
+        "resolution",
+        _TEXT,
+        "declaration",
+        "Whether the image is known, and how: literal (written out), resolved (its variables have "
+        "one value each), default (whoever builds, installs or includes may override a part), "
+        "alternative (one of several, each with a row of its own), unresolved (only the run knows: "
+        "see variables), unrendered (in a template that only its tool renders), unread (a gap: see "
+        "note), empty (the project declares nothing).",
+        nullable=False,
+    ),
+    Column(
+        "variables",
+        pa.list_(_TEXT),
+        "declaration",
+        "Names of the variables that the image depends on; of an unresolved one, of those that "
+        "stayed unknown.",
+        nullable=False,
+    ),
+    Column(
+        "pull_policy",
+        _TEXT,
+        "declaration",
+        "The declared pull policies in their order, separated by spaces; null if none is declared.",
+    ),
+    Column(
+        "platform",
+        _TEXT,
+        "declaration",
+        "The declared platform, for example linux/arm64; null if none is.",
+    ),
+    Column(
+        "registry",
+        _TEXT,
+        "image",
+        "Host (and port) of the registry in resolved, docker.io where none is written; null if "
+        "nothing is resolved, as in the columns below.",
+    ),
+    _IMAGE["repository"],
+    _IMAGE["tag"],
+    Column("digest", _TEXT, "image", "Digest of the manifest as written; null if none is."),
+    Column(
+        "reference",
+        _TEXT,
+        "image",
+        "The image in canonical form, as in the table images: an image is declared and pulled "
+        "where both say the same; null if nothing is resolved.",
+    ),
+    Column(
+        "via",
+        _TEXT,
+        "image",
+        "The proxy or cache that it is declared through; null if it is declared directly.",
+    ),
+    _IMAGE["upstream_registry"],
+    _IMAGE["upstream_repository"],
+    Column(
+        "path",
+        _TEXT,
+        "evidence",
+        "The file in the repository; null if the project declares nothing.",
+    ),
+    Column(
+        "line",
+        _INT,
+        "evidence",
+        "Number of the line in that file, from 1; null where it is not known, as in configuration "
+        "that the server merged from elsewhere.",
+    ),
+    Column(
+        "file_url",
+        _TEXT,
+        "evidence",
+        "Address of that line at that commit in GitLab; null if the server gave none.",
+    ),
+    Column(
+        "note",
+        _TEXT,
+        "evidence",
+        "One sentence for people: the reason of a gap, or what the resolution rests on; null if "
+        "there is nothing to say.",
+    ),
+    Column(
+        "inventory_version",
+        _TEXT,
+        "tool",
+        "Version of logminer that read the files; a newer one reads unchanged projects again.",
+        nullable=False,
+    ),
+    Column(
+        PARTITION,
+        pa.date32(),
+        "partition",
+        "UTC day of the snapshot, by the server's clock. A project whose default branch does not "
+        "move has no newer snapshot: its newest one up to a day is what it declares on that day. "
+        "Not stored in the files but in the names of their directories.",
+        nullable=False,
+    ),
+)
+"""One row for each declaration in each snapshot of a project's default branch."""
 PREAMBLES: Final = (
     _JOB[0],
     next(column for column in _JOB if column.name == "job_id"),
@@ -503,11 +673,14 @@ _COLUMNS: Final[dict[Table, tuple[Column, ...]]] = {
     "images": IMAGES,
     "jobs": JOBS,
     "preambles": PREAMBLES,
+    "declared": DECLARED,
 }
 TABLES: Final[tuple[Table, ...]] = ("images", "jobs")
-"""What every store has, and what questions are about."""
+"""What every store has, and what questions about jobs are about."""
 FILES: Final[tuple[Table, ...]] = ("preambles", "images", "jobs")
-"""What a store may have files of, in the order in which a day's are replaced."""
+"""What a harvest may write files of, in the order in which a day's are replaced."""
+ALL_TABLES: Final[tuple[Table, ...]] = (*FILES, "declared")
+"""What a store may have files of."""
 
 
 def images_schema() -> pa.Schema:
@@ -549,7 +722,7 @@ def file_schema(table: Table) -> pa.Schema:
 
 def data_dictionary() -> Iterator[Entry]:
     """Yield every column of every table in order, as `logminer schema` and the README show them."""
-    for table in FILES:
+    for table in ALL_TABLES:
         for column in _COLUMNS[table]:
             yield Entry(
                 table=table,

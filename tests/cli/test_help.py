@@ -28,6 +28,7 @@ COMMANDS = [
     "exposure",
     "query",
     "inventory",
+    "drift",
     "migrate",
     "schedule",
 ]

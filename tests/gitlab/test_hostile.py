@@ -153,7 +153,7 @@ def test_neither_held_nor_exhausted(
     settings: Settings, job: Job, script: Script, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever it sends, for however long, the answer ends in time, in memory, in an error."""
-    for limit in ("wire.ANSWER_SECONDS", "wire.TRACE_SECONDS", "guard.ANSWER_SECONDS"):
+    for limit in ("wire.ANSWER_SECONDS", "wire.LONG_SECONDS", "guard.ANSWER_SECONDS"):
         monkeypatch.setattr(f"logminer.gitlab.{limit}", 0.15)
 
     async def ask(at: Settings) -> None:

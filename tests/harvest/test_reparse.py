@@ -356,7 +356,7 @@ def test_what_a_killed_run_recorded_is_not_read_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as then:
-        then.setattr("logminer.harvest.run.Run.publish", killed)
+        then.setattr("logminer.harvest.run.HarvestRun.publish", killed)
         with pytest.raises(KeyboardInterrupt):
             again(old)
     before = server.requests.counts["trace"]

@@ -36,6 +36,21 @@ JOBS = f"""
     runner_version executor trace_state trace_bytes trace_lines truncated depth images recognised
     extractor_version harvested_at date
 """
+DECLARED = """
+    instance project_id project_path commit
+    ordinal kind name role image resolved resolution variables pull_policy platform
+    registry repository tag digest reference via upstream_registry upstream_repository
+    path line file_url note inventory_version date
+"""
+
+
+def test_declared_columns() -> None:
+    """`declared` has the normalised columns of `images`, and the evidence of a file."""
+    actual = schema("declared").names
+
+    assert DECLARED.split() == actual
+
+
 PREAMBLES = "instance job_id kept date"
 
 
@@ -53,7 +68,7 @@ def test_jobs_columns() -> None:
     assert JOBS.split() == actual
 
 
-@pytest.mark.parametrize("table", ["images", "jobs"])
+@pytest.mark.parametrize("table", ["images", "jobs", "declared"])
 def test_schema_version(table: Table) -> None:
     """The version of the schema stands in the metadata of every file."""
     actual = file_schema(table).metadata
@@ -61,7 +76,7 @@ def test_schema_version(table: Table) -> None:
     assert actual == {b"schema_version": b"2"}
 
 
-@pytest.mark.parametrize("table", ["images", "jobs"])
+@pytest.mark.parametrize("table", ["images", "jobs", "declared"])
 def test_partition_is_not_in_the_file(table: Table) -> None:
     """A file holds every column but the one that its directory names."""
     actual = file_schema(table).names
@@ -69,7 +84,7 @@ def test_partition_is_not_in_the_file(table: Table) -> None:
     assert schema(table).names[:-1] == actual
 
 
-@pytest.mark.parametrize("table", ["images", "jobs"])
+@pytest.mark.parametrize("table", ["images", "jobs", "declared"])
 def test_types(table: Table) -> None:
     """Times are microseconds in UTC, and every whole number has the same type."""
     actual = {field.type for field in schema(table)}
@@ -89,7 +104,8 @@ def test_every_column_is_explained() -> None:
     """A meaning is a sentence, and it says what null means exactly where null can be."""
     entries = list(data_dictionary())
 
-    assert len(entries) == len(IMAGES.split()) + len(JOBS.split()) + len(PREAMBLES.split())
+    written = (IMAGES, JOBS, PREAMBLES, DECLARED)
+    assert len(entries) == sum(len(names.split()) for names in written)
     for entry in entries:
         assert re.fullmatch(r"[A-Z(].*\.", entry.meaning)
         assert entry.nullable == bool(re.search(r"\bnull\b", entry.meaning)), entry

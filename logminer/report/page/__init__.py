@@ -24,7 +24,6 @@ from markupsafe import Markup
 from logminer import __version__
 from logminer.foreign import visible
 from logminer.report import charts, words
-from logminer.report.build import spell
 from logminer.report.sections import Cell, Column, Evidence, Section, Spark, order, sections, text
 
 if TYPE_CHECKING:
@@ -84,8 +83,8 @@ def write(report: Report, out: TextIO) -> None:
             style_hash=_allowed(style),
             script_hash=_allowed(script),
             label=visible(report.label),
-            period=spell(report.period),
-            previous=spell(report.previous) if report.comparable else "",
+            period=words.spell(report.period),
+            previous=words.spell(report.previous) if report.comparable else "",
             generated_at=f"{report.generated_at:%Y-%m-%d %H:%M}",
             version=__version__,
             notes=report.notes,
