@@ -185,15 +185,25 @@ class _Run:
         """Read and record until all is done, or somebody wants it to end."""
         self._progress.begin(Phase.MINE, self.tally)
         with self._selection, self._options.engine() as engine:
-            running: dict[Future[Reaped], Order] = {}
-            for order in self._orders(paths):
-                running[engine.submit(read, order)] = order
-                while len(running) >= engine.ahead:
-                    self._take(running, engine)
-                if self._stopped_at is not None:
-                    break
-            while running and not self._out_of_patience():
+            try:
+                self._read(paths, engine)
+            except (OSError, EOFError):
+                # Ctrl-C reaches the server of the workers, too, before it has learned to leave it
+                # to us; what it was to begin is read by the next run.
+                if self._stopped_at is None:
+                    raise
+
+    def _read(self, paths: Sequence[str], engine: Engine) -> None:
+        """Have everything read, as long as nobody wants it to end."""
+        running: dict[Future[Reaped], Order] = {}
+        for order in self._orders(paths):
+            if self._stopped_at is not None:
+                break
+            running[engine.submit(read, order)] = order
+            while len(running) >= engine.ahead:
                 self._take(running, engine)
+        while running and not self._out_of_patience():
+            self._take(running, engine)
 
     def publish(self, store: Store) -> None:
         """Publish what is recorded; after a signal, as much as there is time for."""
@@ -239,7 +249,9 @@ class _Run:
         self._ledger.store_sheaves(each.sheaf for _, each in reaped if each.sheaf is not None)
         for order, each in reaped:
             self._count(order, each.tally)
-        if lost:
+        if lost and self._stopped_at is not None:
+            running.clear()  # so does Ctrl-C reach a worker that has only just begun
+        elif lost:
             engine.renew()
             again = list(running.values())
             running.clear()

@@ -308,7 +308,7 @@ def test_an_early_end_in_the_same_form(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("logminer.cli.nightly.discover", interrupted)
+    monkeypatch.setattr("logminer.cli.asking.discover", interrupted)
     plain = ask("harvest", "--all", "-s", "s")
     programs = ask("harvest", "--all", "-s", "s", "--log-format", "json")
 
@@ -329,7 +329,7 @@ def test_one_pace_for_all(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
 
         return call
 
-    monkeypatch.setattr("logminer.cli.nightly.discover", noted(discover))
+    monkeypatch.setattr("logminer.cli.asking.discover", noted(discover))
     monkeypatch.setattr("logminer.cli.nightly.harvest", noted(harvest))
     ask("harvest", "--all", "-s", "s", "--until", "1971-01-01", "--rps", "256")
 
