@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -106,3 +107,31 @@ def of_script() -> Callable[..., list[tuple[object, ...]]]:
         return [tuple(getattr(use, name) for name in columns) for use in _read(trace).uses]
 
     return rows
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """CPU time of this thread: waiting for a processor does not count."""
+    begin = time.thread_time()
+    work()
+    return time.thread_time() - begin
+
+
+@pytest.fixture(scope="session")
+def linear() -> Callable[[Callable[[], object], Callable[[], object]], bool]:
+    """Whether the second, which has eight times as much to read, takes less than 30 times as long.
+
+    Quadratic would be 64 times. A machine that is busy only adds time, so the shortest run of each
+    counts, and a verdict against the code is not believed before the twentieth pair. Less than half
+    a millisecond is no measure of anything.
+    """
+
+    def holds(short: Callable[[], object], long: Callable[[], object]) -> bool:
+        shortest = longest = float("inf")
+        for attempt in range(20):
+            shortest = min(shortest, _seconds(short))
+            longest = min(longest, _seconds(long))
+            if attempt >= 2 and longest < max(30 * shortest, 5e-4):
+                return True
+        return False
+
+    return holds
