@@ -27,6 +27,7 @@ from logminer.running import gather
 from logminer.snapshot.unpacking import Files, TooMuchError, inner_path, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from typing import IO
 
@@ -74,7 +75,7 @@ class Reader:
 
         Raises what the client does, where the project's files are not to be had.
         """
-        asked = asyncio.ensure_future(self._lint(project))
+        asked = asyncio.ensure_future(self.lint(project))
         packed: IO[bytes] | None = None
         try:
             packed = await self._archive(project, commit)
@@ -88,23 +89,25 @@ class Reader:
             if packed is not None:
                 packed.close()
         files = await self._by_tree(project, commit)
-        async with self._understanding:
-            read = await asyncio.to_thread(self._understood, project, lint, files)
-        return replace(read, by_tree=True)
+        return replace(await self.understood(project, lint, lambda: files), by_tree=True)
 
     async def _unpacked(self, project: Project, lint: Lint | str, packed: IO[bytes]) -> Read | None:
         """Return what an archive declares; None where it is too much of one."""
+        try:
+            return await self.understood(project, lint, lambda: unpack(packed))
+        except TooMuchError:
+            return None
+
+    async def understood(
+        self, project: Project, lint: Lint | str, files: Callable[[], Files]
+    ) -> Read:
+        """Return what a configuration and files declare, once it is their turn; `files` unpacks."""
         async with self._understanding:
-            try:
-                return await asyncio.to_thread(
-                    lambda: self._understood(project, lint, unpack(packed))
-                )
-            except TooMuchError:
-                return None
+            return await asyncio.to_thread(lambda: self._understood(project, lint, files()))
 
     # -- asking ----------------------------------------------------------------------------------
 
-    async def _lint(self, project: Project) -> Lint | str:
+    async def lint(self, project: Project) -> Lint | str:
         """Return the merged CI configuration, or why there is none."""
         if not project.ci_enabled:
             return ""
