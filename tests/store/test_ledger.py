@@ -178,6 +178,17 @@ class TestJobs:
         assert jobs[2:4] == ledger.take(2, after=1)
         assert jobs == ledger.take(10)
 
+    def test_take_newest(
+        self, ledger: Ledger, project: Project, make_job: Callable[..., Job]
+    ) -> None:
+        """The same queue from its other end."""
+        jobs = [make_job(number) for number in range(5)]
+        ledger.settle(project.id, jobs, checked_at=None)
+
+        assert [jobs[4], jobs[3]] == ledger.take_newest(2)
+        assert [jobs[2], jobs[1]] == ledger.take_newest(2, before=3)
+        assert jobs[::-1] == ledger.take_newest(10)
+
     def test_settle(self, ledger: Ledger, project: Project, make_job: Callable[..., Job]) -> None:
         """A re-checked job that ended is queued; one that did not stays open."""
         running = [make_job(number, status="manual") for number in (1, 2)]
