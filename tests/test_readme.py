@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+import logminer
 from logminer.cli import demo
 from logminer.cli.app import app
 from logminer.store.schema import data_dictionary
@@ -92,6 +93,7 @@ def test_the_output_shown_is_real(demonstration: tuple[Path, str]) -> None:
     shown = _part(README.read_text(), "demo")
 
     assert shown == demonstration[1]
+    assert len(logminer.open(demonstration[0] / "logminer-demo").images()) > 1_000
 
 
 def test_tables_are_current() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -136,8 +137,8 @@ def test_every_other_door_is_closed(store: Store, tmp_path: Path, sql: str) -> N
     places = {"secret": secret, "other": other, "target": tmp_path / "t", "folder": tmp_path}
     for name, path in places.items():
         sql = sql.replace("{" + name + "}", str(path).replace("'", "''"))
-    frame = analysis.query(store, "select 1 as mine")
-    assert frame["mine"].tolist() == [1]
+    frame = pd.DataFrame({"mine": [1]})  # of the caller's, as DuckDB would find it by its name
+    assert len(frame) == 1
 
     with pytest.raises(UsageError) as caught:
         analysis.query(store, sql)

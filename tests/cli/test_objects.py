@@ -260,10 +260,8 @@ def _jobs(place: Path | str) -> pd.DataFrame:
     return jobs.sort_values("job_id").reset_index(drop=True)
 
 
-@pytest.mark.parametrize(
-    ("times", "seed"),
-    [(3, 1), pytest.param(40, 2, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
-)
+@pytest.mark.slow  # at every PUT, and in no time: tests/store/test_shelves.py
+@pytest.mark.timeout(900)
 def test_killed_and_run_again(  # noqa: PLR0913, PLR0917 -- fixtures
     command: list[str],
     environment: dict[str, str],
@@ -271,13 +269,11 @@ def test_killed_and_run_again(  # noqa: PLR0913, PLR0917 -- fixtures
     slow_server: Server,
     clean: tuple[dict[str, bytes], pd.DataFrame],
     monkeypatch: pytest.MonkeyPatch,
-    times: int,
-    seed: int,
 ) -> None:
-    """Killed while it reads or publishes, the next run makes the dataset of one clean run."""
+    """Killed at 40 moments of reading and publishing, the dataset becomes that of a clean run."""
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
-    chance = random.Random(seed)  # noqa: S311 -- moments, no secret
+    chance = random.Random(2)  # noqa: S311 -- moments, no secret
     more = environment | s3.environment | {"GITLAB_TOKEN": slow_server.token}
     place = f"s3://{s3.bucket()}/s"
 
@@ -302,7 +298,7 @@ def test_killed_and_run_again(  # noqa: PLR0913, PLR0917 -- fixtures
         assert _tree(s3, place, "images") == clean[0]
         pd.testing.assert_frame_equal(_jobs(place), clean[1])
 
-    for kill in range(times):
+    for kill in range(40):
         count, most = (asked, 170) if kill % 2 else (s3.count, 120)
         code = harvest(count, count() + chance.randrange(1, most))
         if code == 0:

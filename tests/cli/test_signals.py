@@ -198,8 +198,8 @@ def test_killed_and_run_again(
     tmp_path: Path,
     judge: Callable[[Path], None],
 ) -> None:
-    """Killed at five moments, the next run makes the dataset of one clean run, to the byte."""
-    _kill_often(5, seed=1, start=start, server=slow_server, store=tmp_path / "s", judge=judge)
+    """Killed at three moments, the next run makes the dataset of one clean run, to the byte."""
+    _kill_often(3, seed=1, start=start, server=slow_server, store=tmp_path / "s", judge=judge)
 
 
 @pytest.mark.slow

@@ -1,14 +1,14 @@
 """Run as a program: a piece of work, killed at every single step, and each time once more.
 
-    python killed.py harvest DIRECTORY
-    python killed.py migrate DIRECTORY
+    python killed.py harvest DIRECTORY FIRST STRIDE
+    python killed.py migrate DIRECTORY FIRST STRIDE
 
 To be harvested: `DIRECTORY/outcomes.jsonl`, one encoded Harvested for each line. To be migrated:
 copies of the store `DIRECTORY/given`.
-For n = 1, 2, … a child does the work in the store `DIRECTORY/n` and kills itself at step n; a
-second child finishes it. Steps lie before and after every rename and flush, and before the
-beginning and the end of every transaction. Ends with the first n that was never reached, and prints
-how many were.
+For n = FIRST, FIRST + STRIDE, … a child does the work in the store `DIRECTORY/n` and kills itself
+at step n; a second child finishes it. Steps lie before and after every rename and flush, and before
+the beginning and the end of every transaction. Ends with the first n that was never reached, and
+prints those that were.
 
 One process imports the libraries and forks the children: starting Python anew for each step would
 take minutes. It does nothing else, so that it has no threads when it forks.
@@ -110,17 +110,20 @@ def in_a_child(*work: Callable[[], None]) -> int:
     return os.waitpid(child, 0)[1]
 
 
-def main(work: Callable[[Path], None], directory: Path) -> None:
-    """Kill at every step, finish each time, and print the number of steps."""
-    for step in itertools.count(1):
+def main(work: Callable[[Path], None], directory: Path, first: int, stride: int) -> None:
+    """Kill at every `stride`-th step, finish each time, and print the steps."""
+    steps = []
+    for step in itertools.count(first, stride):
         finish = partial(work, directory / str(step))
         end = in_a_child(partial(kill_at, step), finish)
         if end == 0:
-            sys.stdout.write(f"{step - 1}\n")
+            sys.stdout.write(" ".join(map(str, steps)))
             return
         if not os.WIFSIGNALED(end) or in_a_child(finish) != 0:
             raise SystemExit(f"step {step} failed")
+        steps.append(step)
 
 
 if __name__ == "__main__":
-    main({"harvest": harvest, "migrate": migrated}[sys.argv[1]], Path(sys.argv[2]))
+    work = {"harvest": harvest, "migrate": migrated}[sys.argv[1]]
+    main(work, Path(sys.argv[2]), *map(int, sys.argv[3:]))

@@ -11,10 +11,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import dask.dataframe
 import duckdb
 import pandas as pd
-import polars as pl
 import pytest
 
 from logminer.store.codec import encode_harvested
@@ -66,11 +64,15 @@ def _duckdb(directory: Path) -> int:
 
 
 def _polars(directory: Path) -> int:
+    import polars as pl  # noqa: PLC0415 -- a second that only these tests should wait
+
     frame = pl.scan_parquet(directory / "*/*.parquet", hive_partitioning=True)
     return int(frame.select(pl.len()).collect().item())
 
 
 def _dask(directory: Path) -> int:
+    import dask.dataframe  # noqa: PLC0415 -- two seconds, as above
+
     return len(dask.dataframe.read_parquet(directory, columns=["job_id"]))
 
 
