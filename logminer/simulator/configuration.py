@@ -8,6 +8,7 @@ that only GitLab's settings know. A few jobs come on top that nobody ever runs.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ AUDIT = "ghcr.io/acme-audits/audit:1.4"
 COMPLIANCE = "registry.gitlab.com/security-products/compliance:2"
 """Declared by a job that comes from another project's template, and that nobody ever runs."""
 
-_BROKEN, _TEMPLATED, _AUDITED_TWICE = 8, 2, 3
+_BROKEN, _TEMPLATED, _AUDITED_TWICE, _MATRIX, _SIGNED = 8, 2, 3, 5, 6
 """The first project of each kind, by number, as in `organisation`."""
 _INVALID = "jobs:release notes:needs config should be an array of strings"
 
@@ -54,6 +55,8 @@ class _Job:
     name: str
     stage: str
     image: Spelling | None = None
+    meanings: tuple[tuple[str, Spelling], ...] = ()
+    """Where a matrix or rules decide what the image is: the name and the image of each job."""
     platform: str | None = None
     services: tuple[Spelling, ...] = ()
     path: str = PATH
@@ -175,6 +178,10 @@ class _Writer:
                 variables=("AUDITOR",),
             )  # fmt: skip
             jobs.append(_Job(name="second audit", stage="scan", image=image, body=never))
+        if self._number % 6 == _MATRIX:
+            jobs.append(_matrix(never))
+        if self._number % 8 == _SIGNED:
+            jobs.append(_signing())
         return jobs
 
     def _head(self, sheet: Sheet, *, has_scans: bool) -> None:
@@ -229,12 +236,60 @@ class _Writer:
         return "---\n" + "\n".join(_yaml(whole)) + "\n"
 
 
+def _matrix(never: dict[str, Any]) -> _Job:
+    """Return a job that is several: a matrix gives each its image."""
+    text, versions = "$RUNTIME:$EDITION", ("3.12", "3.13")
+    meanings = (
+        (f"compatibility: [python, {version}]", _meant(text, f"python:{version}", "resolved"))
+        for version in versions
+    )
+    matrix = [{"RUNTIME": "python", "EDITION": list(versions)}]
+    return _Job(
+        name="compatibility",
+        stage="test",
+        image=literal(text),
+        meanings=tuple(meanings),
+        body={"parallel": {"matrix": matrix}, **never},
+    )
+
+
+def _signing() -> _Job:
+    """Return a job whose image its rules decide: one for tags, and the usual."""
+    text = "ghcr.io/acme-audits/$SIGNER:2"
+    meanings = (
+        ("sign", _meant(text, f"ghcr.io/acme-audits/{signer}:2", "alternative"))
+        for signer in ("cosign", "notation")
+    )
+    rules = [
+        {"if": "$CI_COMMIT_TAG", "when": "manual", "variables": {"SIGNER": "notation"}},
+        {"when": "manual"},
+    ]
+    return _Job(
+        name="sign",
+        stage="scan",
+        image=literal(text),
+        meanings=tuple(meanings),
+        body={"variables": {"SIGNER": "cosign"}, "rules": rules, "script": ["make sign"]},
+    )
+
+
+def _meant(text: str, resolved: str, resolution: str) -> Spelling:
+    names = re.findall(r"\$([A-Z]+)", text)
+    return Spelling(
+        text=text, resolved=resolved, resolution=resolution, variables=tuple(sorted(names))
+    )
+
+
 def _write_job(sheet: Sheet, job: _Job, *, base: int | None) -> None:
     """Write a job as people do, and plant its images."""
     hidden = ".tested" if job.base else ".base"
     sheet.add("", f"{_scalar(job.name)}:", f"  extends: {hidden}", f"  stage: {job.stage}")
     if job.image is not None and job.base:
         sheet.also(job.image, name=job.name, role="job", line=base)
+    elif job.image is not None and job.meanings:
+        sheet.add(f"  image: {_around(job.image.text)}".format(job.image.text))
+        for name, meant in job.meanings:
+            sheet.also(meant, name=name, role="job")
     elif job.image is not None and job.platform:
         sheet.add("  image:")
         sheet.declare(f"    name: {_around(job.image.text)}", job.image, name=job.name, role="job")

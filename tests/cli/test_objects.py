@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import obstore
 import pandas as pd
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 import logminer
 from logminer.cli.app import app
 from logminer.simulator import Behaviour, Company, Server, serve
+from logminer.trace import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from typer.testing import Result
 
     Invoke = Callable[..., Result]
     S3 = Any  # of tests/conftest.py, which nobody can import
 
+STORES = Path(__file__).parents[1] / "stores"
 DENIED = {"path": "", "status": 403, "code": "AccessDenied", "times": 99}
 SLOW = {"path": "", "status": 503, "code": "SlowDown", "times": 99}
 
@@ -157,6 +162,100 @@ def test_two_harvesters(  # noqa: PLR0913, PLR0917 -- fixtures
     assert status.exit_code == 0
     assert invoke(*command, "--max-requests", 60, **more).exit_code == 75
     assert server.requests.total > before
+
+
+@pytest.mark.slow
+def test_read_again(invoke: Invoke, s3: S3, server: Server, place: str, tmp_path: Path) -> None:
+    """What older rules have read is read again from what a bucket keeps, as from a directory."""
+    more = {"GITLAB_TOKEN": server.token} | s3.environment
+    ends = []
+    for store in (place, str(tmp_path / "s")):
+        with pytest.MonkeyPatch.context() as then:
+            then.setattr("logminer.harvest.reading.VERSION", "1")
+            ask = ("harvest", "--all", "--url", server.url, "--keep-preamble", "-q", "-s", store)
+            ends.append(invoke(*ask, **more))
+        before = server.requests.total
+        again = ("harvest", "--all", "--reparse", "--offline", "-s", store)
+        ends.append(invoke(*again, **s3.environment))
+        ends.append(invoke(*again, "--dry-run", **s3.environment))
+        assert server.requests.total == before
+    jobs = _jobs_of(s3, place)
+
+    assert {end.exit_code for end in ends} == {0}
+    read = jobs[jobs["trace_state"] == "ok"]
+    assert set(read["extractor_version"]) == {VERSION} != {"1"}
+    assert f"read again: {len(read)} from what was kept" in ends[1].stderr
+    assert "a reparse would read 0 logs again" in ends[2].stderr
+    assert _tree(s3, place, "images") == _files(tmp_path / "s", "images") != {}
+
+
+@pytest.mark.slow
+def test_an_old_bucket_is_brought_up_to_date(
+    invoke: Invoke, s3: S3, place: str, tmp_path: Path
+) -> None:
+    """`migrate` leaves in a bucket what it leaves in a directory, and has then nothing to do."""
+    shutil.copytree(STORES / "v1", tmp_path / "s")
+    bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    for path in (tmp_path / "s").rglob("*"):
+        if path.is_file():
+            name, content = path.relative_to(tmp_path / "s").as_posix(), path.read_bytes()
+            if path.suffix == ".sqlite":  # in a bucket a ledger is compressed
+                sink = pa.BufferOutputStream()
+                with pa.CompressedOutputStream(sink, "zstd") as packed:
+                    packed.write(content)
+                name, content = f"{name}.zst", sink.getvalue().to_pybytes()
+            obstore.put(s3.client(bucket), f"{prefix}/{name}", content)
+    local = invoke("migrate", "-s", "s")
+    dry, first, second = (
+        invoke("migrate", "-s", place, *flags, **s3.environment)
+        for flags in (["--dry-run"], [], [])
+    )
+
+    assert {end.exit_code for end in (local, dry, first, second)} == {0}
+    assert "4 files of schema version 1" in dry.stdout
+    assert first.stderr == f"{place}: 4 files and 1 ledger brought up to date\n"
+    assert second.stderr == f"{place}: nothing is older than this logminer\n"
+    for table in ("images", "jobs"):
+        assert _tree(s3, place, table) == _files(tmp_path / "s", table) != {}
+    question = ("query", "select count(*) as n from images", "-f", "csv")
+    ends = [invoke(*question, "-s", place, **s3.environment), invoke(*question, "-s", "s")]
+    assert ends[0].stdout == ends[1].stdout
+
+
+@pytest.mark.slow
+def test_a_night_into_a_bucket_is_measured(
+    invoke: Invoke, s3: S3, server: Server, place: str, tmp_path: Path
+) -> None:
+    """The figures of `--metrics-file` are the bucket's; a failed night keeps its last success."""
+    ask = ("harvest", "--all", "--url", server.url, "-s", place, "--metrics-file", "m.prom")
+    good = invoke(*ask, GITLAB_TOKEN=server.token, **s3.environment)
+    first = (tmp_path / "m.prom").read_text()
+    wrong = invoke(*ask, GITLAB_TOKEN="glpat-wrong", **s3.environment)  # noqa: S106 -- opens nothing
+    second = (tmp_path / "m.prom").read_text()
+    jobs = _jobs_of(s3, place)
+
+    def sample(text: str, name: str) -> float:
+        (line,) = (line for line in text.splitlines() if line.startswith(name))
+        return float(line.rpartition(" ")[2])
+
+    success = "logminer_last_success_timestamp_seconds{"
+    assert (good.exit_code, wrong.exit_code) == (0, 4)
+    assert sample(first, "logminer_last_run_exit_code{") == 0
+    assert sample(second, "logminer_last_run_exit_code{") == 4
+    assert sample(first, success) == sample(second, success) > 1.7e9
+    read = sum(
+        sample(first, line.rpartition(" ")[0])
+        for line in first.splitlines()
+        if line.startswith("logminer_last_run_jobs{")
+    )
+    assert read == len(jobs) > 100
+    assert "a-secret" not in first + second
+
+
+def _jobs_of(s3: S3, place: str) -> pd.DataFrame:
+    """Return the jobs of a bucket, behind the store's back."""
+    files = _tree(s3, place, "jobs").values()
+    return pd.concat([pd.read_parquet(io.BytesIO(each)) for each in files])
 
 
 class TestMistakes:

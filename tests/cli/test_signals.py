@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 import threading
@@ -34,20 +35,14 @@ def slow_server(company: Company) -> Iterator[Server]:
 
 
 @pytest.fixture
-def harvest(slow_server: Server, command: list[str]) -> list[str]:
-    """A slow harvest of everything into `s`."""
-    return [*command, "harvest", "--all", "--url", slow_server.url, *FEW, "--store", "s"]
-
-
-@pytest.fixture
 def start(
-    harvest: list[str], slow_server: Server, environment: dict[str, str], tmp_path: Path
-) -> Callable[[], subprocess.Popen[str]]:
-    """Begin a harvest."""
+    command: list[str], slow_server: Server, environment: dict[str, str], tmp_path: Path
+) -> Callable[..., subprocess.Popen[str]]:
+    """Begin a slow harvest of everything, or what else takes its flags, into `s`."""
 
-    def begin() -> subprocess.Popen[str]:
+    def begin(name: str = "harvest") -> subprocess.Popen[str]:
         return subprocess.Popen(  # noqa: S603 -- our own interpreter, our own module
-            harvest,
+            [*command, name, "--all", "--url", slow_server.url, *FEW, "--store", "s"],
             cwd=tmp_path,
             env=environment | {"GITLAB_TOKEN": slow_server.token},
             stderr=subprocess.PIPE,
@@ -212,3 +207,39 @@ def test_killed_and_run_again_often(
 ) -> None:
     """The same at 40 moments."""
     _kill_often(40, seed=2, start=start, server=slow_server, store=tmp_path / "s", judge=judge)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_an_inventory_killed_and_run_again_often(
+    start: Callable[..., subprocess.Popen[str]],
+    slow_server: Server,
+    tmp_path: Path,
+    digests: Digests,
+) -> None:
+    """Killed at a dozen moments, an inventory's files become those of one clean run."""
+    store = tmp_path / "s"
+    with start("inventory") as process:
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    clean = digests(store / "declared")
+    shutil.rmtree(store)
+    chance = random.Random(3)  # noqa: S311 -- moments, no secret
+    killed = 0
+    for _ in range(12):
+        most = slow_server.requests.total + chance.randrange(1, 45)
+        with start("inventory") as process:
+            _until(process, lambda most=most: slow_server.requests.total >= most)  # type: ignore[misc]
+            process.kill()
+            process.communicate(timeout=60)
+        if process.returncode == 0:
+            assert digests(store / "declared") == clean
+            shutil.rmtree(store)
+        killed += process.returncode != 0
+    with start("inventory") as process:
+        process.communicate(timeout=60)
+
+    assert killed > 4
+    assert process.returncode == 0
+    assert digests(store / "declared") == clean
+    assert len(clean) > 0

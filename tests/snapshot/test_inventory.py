@@ -57,6 +57,8 @@ def test_every_planted_declaration_is_found_and_no_other(
     declared = open_store(tmp_path / "store").declared()
 
     agrees(declared)
+    assert set(declared["resolution"]) >= {"literal", "resolved", "alternative", "unresolved"}
+    assert "compatibility: [python, 3.13]" in set(declared["name"])
     assert tally.exit_code == 0
     assert tally.declarations == sum(len(company.declared(each.id)) for each in company.projects)
     assert tally.by_tree == 0
