@@ -266,6 +266,8 @@ class Store:
         Each file is given its day by us, not by its path: a directory above the store may be named
         like a partition, too.
         """
+        from logminer.store.streamed import Streamed  # noqa: PLC0415 -- only where rows are read
+
         parquet = ds.ParquetFileFormat()
         files = self.shelf.filesystem()
         fragments = [
@@ -276,7 +278,7 @@ class Store:
             )
             for day, name in days
         ]
-        return ds.FileSystemDataset(fragments, schema(table), parquet, files)
+        return Streamed(fragments, schema(table), parquet, files)
 
     def _frame(
         self,

@@ -85,7 +85,7 @@ def records(frame: pd.DataFrame, *names: str) -> list[tuple[object, ...]]:
     ]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(rows=image_rows, bounds=bounds)
 def test_image_verbs_count_what_loops_count(
     rows: list[Row], bounds: tuple[dt.datetime, dt.datetime], images: MakeFrame
@@ -171,7 +171,7 @@ def test_image_verbs_count_what_loops_count(
     ] == [(start.date(), count) for start, count in zip(days["start"], days["pulls"], strict=True)]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(rows=job_rows, bounds=bounds)
 def test_coverage_counts_what_loops_count(
     rows: list[Row], bounds: tuple[dt.datetime, dt.datetime], jobs: MakeFrame

@@ -79,7 +79,7 @@ def lint(concurrency: int, scratch: Path) -> dict[str, Any]:
     settings = _settings()
     waiting = iter(discover(settings, everything=True))
     merged = 0
-    found = set()
+    found: set[tuple[int, str]] = set()
 
     async def worker(reader: Reader) -> None:
         nonlocal merged

@@ -92,8 +92,8 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
 
 @pytest.fixture(scope="session")
 def company() -> Company:
-    """A company of a year, few of whose days have jobs; read only."""
-    return Company.generate(seed=3, today=dt.date(2026, 11, 23), days=360, projects=12, jobs=160)
+    """A company of three quarters, few of whose days have jobs; read only."""
+    return Company.generate(seed=3, today=dt.date(2026, 11, 23), days=240, projects=12, jobs=110)
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,7 @@ def test_from_an_empty_container(  # noqa: PLR0913, PLR0917 -- fixtures
     command = ("harvest", "--all", "--url", server.url, "--store", place)
     traces = [server.requests.counts["trace"]]
     ends = []
-    for flags in (("--max-requests", 120), (), ()):
+    for flags in (("--max-requests", 60), (), ()):
         ends.append(invoke(*command, *flags, **more))
         traces.append(server.requests.counts["trace"])
         assert list(scratch.iterdir()) == []
@@ -398,7 +398,7 @@ def test_killed_and_run_again(  # noqa: PLR0913, PLR0917 -- fixtures
         pd.testing.assert_frame_equal(_jobs(place), clean[1])
 
     for kill in range(40):
-        count, most = (asked, 170) if kill % 2 else (s3.count, 120)
+        count, most = (asked, 120) if kill % 2 else (s3.count, 120)
         code = harvest(count, count() + chance.randrange(1, most))
         if code == 0:
             judge()

@@ -172,7 +172,7 @@ def test_an_unwritable_output_is_2(  # noqa: PLR0913, PLR0917 -- five fixtures
     "arguments",
     [
         ["report", "-p", PERIOD],
-        ["report", "-p", PERIOD, "--format", "csv"],
+        pytest.param(["report", "-p", PERIOD, "--format", "csv"], marks=pytest.mark.slow),
         ["schema"],
     ],
 )

@@ -21,8 +21,8 @@ TODAY = dt.date(2026, 11, 23)
 
 @pytest.fixture(scope="session")
 def company() -> Company:
-    """A company of a year, few of whose days have jobs; read only."""
-    return Company.generate(seed=7, today=TODAY, days=360, projects=40, jobs=500)
+    """A company of ninety days; read only."""
+    return Company.generate(seed=7, today=TODAY, days=90, projects=40, jobs=400)
 
 
 @pytest.fixture(scope="session")

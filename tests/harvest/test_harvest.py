@@ -101,7 +101,7 @@ def test_another_store_gets_the_same_images(
 
 def test_nightly_harvests_give_what_one_gives(run: Run, digests: Digests, tmp_path: Path) -> None:
     """Jobs that end later, are played later or created later arrive; the sum is one clean run's."""
-    company = Company.generate(seed=3, today=TODAY, days=120, projects=25, jobs=350)
+    company = Company.generate(seed=3, today=TODAY, days=90, projects=25, jobs=250)
     end = company.now
     counted = []
     with serve(company) as server:

@@ -112,7 +112,7 @@ def in_a_child(*work: Callable[[], None]) -> int:
 
 def main(work: Callable[[Path], None], directory: Path, first: int, stride: int) -> None:
     """Kill at every `stride`-th step, finish each time, and print the steps."""
-    steps = []
+    steps: list[int] = []
     for step in itertools.count(first, stride):
         finish = partial(work, directory / str(step))
         end = in_a_child(partial(kill_at, step), finish)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -216,6 +218,49 @@ class TestFiles:
         (filled.path / "images" / "date=soon").mkdir()
         with pytest.raises(StoreError, match=r"date=soon is no day of a logminer store"):
             filled.files("images")
+
+
+READ_BY_PYTHON = """
+import sys
+from pathlib import Path
+import duckdb, pyarrow as pa, pyarrow.fs as fs
+from logminer.store import open_store
+from logminer.store.directory import Directory
+
+class Files(fs.FSSpecHandler):
+    def __init__(self): super().__init__(None)
+    def get_type_name(self): return "python"
+    def normalize_path(self, path): return path
+    def open_input_file(self, path): return pa.PythonFile(open(path, "rb", buffering=0), mode="r")
+
+Directory.filesystem = lambda self: fs.PyFileSystem(Files())
+store = open_store(sys.argv[1])
+for _ in range(int(sys.argv[2])):
+    connection = duckdb.connect()
+    connection.register("given", store.dataset("jobs"))
+    (rows,) = connection.execute(
+        "select count(job_id) from given where date >= '2026-09-02'"
+    ).fetchone()
+print(rows)
+"""
+
+
+def test_duckdb_reads_what_python_opens(
+    store: Store, make_harvested: Callable[..., Harvested]
+) -> None:
+    """Files that Arrow reads through Python, as those of a bucket, are no trap for two locks."""
+    with Ledger.open(store.ledger_path(SOURCE)) as ledger:
+        ledger.commit([make_harvested(day, day=day, uses=0) for day in range(1, 31)])
+        publish(store, ledger)
+    done = subprocess.run(  # noqa: S603 -- our own interpreter; it would never come back
+        [sys.executable, "-c", READ_BY_PYTHON, store.path, "30"],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.stdout == "29\n"
 
 
 class TestFrames:
