@@ -16,16 +16,19 @@ from logminer.cli.flags import (
     DurationOption,
     EverythingOption,
     ExcludeOption,
+    FormatOption,
     GroupsOption,
     IncludeOption,
     LogFormatOption,
     MirrorsOption,
     OutputOption,
+    PeriodOption,
     ProjectsOption,
     QuietOption,
     RateOption,
     RequestsOption,
     StoreOption,
+    TableFormat,
     TalkFormat,
     TokenOption,
     TraceSizeOption,
@@ -59,14 +62,6 @@ class UseFormat(StrEnum):
     JSONL = "jsonl"
 
 
-class StatusFormat(StrEnum):
-    """How a status is printed."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-
-
 class ReportFormat(StrEnum):
     """How a report is printed."""
 
@@ -75,14 +70,6 @@ class ReportFormat(StrEnum):
     JSON = "json"
     MD = "md"
     HTML = "html"
-
-
-class ExposureFormat(StrEnum):
-    """How those who depend on a name are printed."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
 
 
 class RowFormat(StrEnum):
@@ -276,7 +263,7 @@ def harvest(  # noqa: PLR0913 -- one for each flag
             reparse=reparse,
             offline=offline,
             log_format=LogFormat(log_format.value),
-            volume=Volume.QUIET if quiet else Volume.VERBOSE if verbose else Volume.NORMAL,
+            volume=Volume.of(quiet=quiet, verbose=verbose),
         )
         raise typer.Exit(run(store, asked))
 
@@ -293,9 +280,7 @@ def status(
             help="Only this project, by id or full path; may be repeated.",
         ),
     ] = None,
-    format: Annotated[  # noqa: A002 -- the flag's word
-        StatusFormat, typer.Option("--format", "-f", help="table, csv or json.")
-    ] = StatusFormat.TABLE,
+    format: FormatOption = TableFormat.TABLE,  # noqa: A002 -- the flag's word
     max_age: Annotated[
         str | None,
         typer.Option(
@@ -405,15 +390,7 @@ def extract(
 @app.command()
 def report(
     store: StoreOption,
-    period: Annotated[
-        str,
-        typer.Option(
-            "--period",
-            "-p",
-            metavar="PERIOD",
-            help="last-quarter, this-month, 2026-Q3, 2026-07, 30d, 2026-07-01..2026-10-01, … (UTC)",
-        ),
-    ] = "last-quarter",
+    period: PeriodOption = "last-quarter",
     format: Annotated[  # noqa: A002 -- the flag's word
         ReportFormat,
         typer.Option("--format", "-f", help="table, csv, json, md or html: one page with charts."),
@@ -485,9 +462,7 @@ def exposure(  # noqa: PLR0913 -- one for each flag
     until: Annotated[
         str | None, typer.Option(metavar="TIME", help="Jobs before this moment, same forms.")
     ] = None,
-    format: Annotated[  # noqa: A002 -- the flag's word
-        ExposureFormat, typer.Option("--format", "-f", help="table, csv or json.")
-    ] = ExposureFormat.TABLE,
+    format: FormatOption = TableFormat.TABLE,  # noqa: A002 -- the flag's word
     output: OutputOption = None,
 ) -> None:
     """Answer who depends on images of these names.

@@ -15,16 +15,19 @@ from logminer.cli.flags import (
     DurationOption,
     EverythingOption,
     ExcludeOption,
+    FormatOption,
     GroupsOption,
     IncludeOption,
     LogFormatOption,
     MirrorsOption,
     OutputOption,
+    PeriodOption,
     ProjectsOption,
     QuietOption,
     RateOption,
     RequestsOption,
     StoreOption,
+    TableFormat,
     TalkFormat,
     TokenOption,
     UrlOption,
@@ -42,14 +45,6 @@ class InventoryFormat(StrEnum):
     JSON = "json"
     JUNIT = "junit"
     CODEQUALITY = "codequality"
-
-
-class DriftFormat(StrEnum):
-    """How a comparison is printed."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
 
 
 @app.command()
@@ -210,7 +205,7 @@ def inventory(  # noqa: PLR0913 -- one for each flag
             max_duration=max_duration,
             dry_run=dry_run,
             log_format=LogFormat(log_format.value),
-            volume=Volume.QUIET if quiet else Volume.VERBOSE if verbose else Volume.NORMAL,
+            volume=Volume.of(quiet=quiet, verbose=verbose),
         )
         raise typer.Exit(run(store, asked))
 
@@ -218,18 +213,8 @@ def inventory(  # noqa: PLR0913 -- one for each flag
 @app.command()
 def drift(
     store: StoreOption,
-    period: Annotated[
-        str,
-        typer.Option(
-            "--period",
-            "-p",
-            metavar="PERIOD",
-            help="last-quarter, this-month, 2026-Q3, 2026-07, 30d, 2026-07-01..2026-10-01, … (UTC)",
-        ),
-    ] = "30d",
-    format: Annotated[  # noqa: A002 -- the flag's word
-        DriftFormat, typer.Option("--format", "-f", help="table, csv or json.")
-    ] = DriftFormat.TABLE,
+    period: PeriodOption = "30d",
+    format: FormatOption = TableFormat.TABLE,  # noqa: A002 -- the flag's word
     rows: Annotated[
         int,
         typer.Option(
@@ -257,6 +242,6 @@ def drift(
         with opened(output) as out:
             built = build_drift(source, period)
             write_drift(built, Format(format.value), out, rows=rows)
-        if format is not DriftFormat.TABLE:
+        if format is not TableFormat.TABLE:
             for note in built.notes:
                 complain(note)

@@ -16,6 +16,14 @@ class Depth(StrEnum):
     PREPARE = "prepare"
 
 
+class TableFormat(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
 class TalkFormat(StrEnum):
     """How a run talks."""
 
@@ -75,6 +83,18 @@ RateOption = Annotated[
     typer.Option(
         metavar="NUMBER",
         help="Most requests a second, 0.5 for one in two seconds; else as the server allows.",
+    ),
+]
+
+FormatOption = Annotated[TableFormat, typer.Option("--format", "-f", help="table, csv or json.")]
+
+PeriodOption = Annotated[
+    str,
+    typer.Option(
+        "--period",
+        "-p",
+        metavar="PERIOD",
+        help="last-quarter, this-month, 2026-Q3, 2026-07, 30d, 2026-07-01..2026-10-01, … (UTC)",
     ),
 ]
 

@@ -21,7 +21,7 @@ def run(location: str, *, dry_run: bool, log_format: LogFormat, quiet: bool) -> 
         for line in _lines(found):
             print(line)
         return
-    progress = watch(log_format, volume=Volume.QUIET if quiet else Volume.NORMAL)
+    progress = watch(log_format, volume=Volume.of(quiet=quiet))
     with progress:
         migrate(store, found, proceed=progress.published)
     if not quiet:

@@ -154,6 +154,6 @@ def mine(  # noqa: PLR0913, PLR0917 -- one for each flag
             max_trace_size=max_trace_size,
             dry_run=dry_run,
             log_format=LogFormat(log_format.value),
-            volume=Volume.QUIET if quiet else Volume.VERBOSE if verbose else Volume.NORMAL,
+            volume=Volume.of(quiet=quiet, verbose=verbose),
         )
         raise typer.Exit(run(store, asked))

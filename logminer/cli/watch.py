@@ -49,6 +49,11 @@ class Volume(StrEnum):
     VERBOSE = "verbose"
     """Each failure as it happens, and what the libraries log."""
 
+    @classmethod
+    def of(cls, *, quiet: bool, verbose: bool = False) -> Volume:
+        """Return what the two flags ask for; the quieter one wins."""
+        return cls.QUIET if quiet else cls.VERBOSE if verbose else cls.NORMAL
+
 
 class Words(Protocol):
     """How one kind of run speaks of its tally, whose type is its own."""
