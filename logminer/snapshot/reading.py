@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -68,7 +69,8 @@ class Reader:
         self._settings = settings
         self._scratch = scratch
         self._max_archive = max_archive
-        self._understanding = asyncio.Lock()
+        # One thread, not one at a time of many: each would keep memory of its own.
+        self._thread = ThreadPoolExecutor(1, "understanding")
 
     async def read(self, project: Project, commit: str) -> Read:
         """Return what a project declares at a commit.
@@ -102,8 +104,8 @@ class Reader:
         self, project: Project, lint: Lint | str, files: Callable[[], Files]
     ) -> Read:
         """Return what a configuration and files declare, once it is their turn; `files` unpacks."""
-        async with self._understanding:
-            return await asyncio.to_thread(lambda: self._understood(project, lint, files()))
+        work = asyncio.get_running_loop().run_in_executor
+        return await work(self._thread, lambda: self._understood(project, lint, files()))
 
     # -- asking ----------------------------------------------------------------------------------
 
