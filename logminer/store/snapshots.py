@@ -52,7 +52,7 @@ _TABLES: Final = (
     """,
 )
 
-_SLICE: Final = 500
+_SLICE: Final = 100
 """Snapshots read from the ledger at a time: bounds the Python objects alive at once."""
 
 
