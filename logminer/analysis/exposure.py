@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from logminer.analysis.names import read_names, wanted
-from logminer.analysis.source import Question
+from logminer.analysis.source import Question, verb
 from logminer.analysis.words import (
     EVIDENCE,
     FAILED,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from logminer.analysis.source import Source
+    from logminer.analysis.source import Asked, Source
     from logminer.analysis.when import When
 
 _EXPOSURE = Question(
@@ -102,9 +102,10 @@ _EXPOSURE = Question(
 )
 
 
+@verb
 def exposure(
     source: Source | pd.DataFrame, names: Iterable[str] | Path, **when: Unpack[When]
-) -> pd.DataFrame:
+) -> Asked:
     """Return which jobs depend on images of these names: name by name, most uses first.
 
     A name is an organisation (`bitnami`), a repository, a registry or a pattern (`bitnami/*`,

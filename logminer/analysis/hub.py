@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Unpack
 
-from logminer.analysis.source import Question, at_least_one
+from logminer.analysis.source import Question, at_least_one, verb
 from logminer.analysis.split import KEYS
 from logminer.analysis.words import (
     EVIDENCE,
@@ -27,7 +27,7 @@ from logminer.analysis.words import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from logminer.analysis.source import Source
+    from logminer.analysis.source import Asked, Source
     from logminer.analysis.when import When
 
 ANONYMOUS_LIMIT: Final = 100
@@ -159,9 +159,10 @@ _BYPASS = Question(
 )
 
 
+@verb
 def docker_hub_pressure(
     source: Source | pd.DataFrame, *, limit: int = 20, **when: Unpack[When]
-) -> pd.DataFrame:
+) -> Asked:
     """Return one row for each runner or proxy and six hours in which it asked Docker Hub.
 
     * `start` (datetime64, UTC): the first moment of the window: midnight, 6, 12 or 18 o'clock;
@@ -183,7 +184,8 @@ def docker_hub_pressure(
     return _PRESSURE.ask(source, when, limit=at_least_one(limit))
 
 
-def proxy_bypass(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def proxy_bypass(source: Source | pd.DataFrame, **when: Unpack[When]) -> Asked:
     """Return who goes directly to a registry that others reach through a proxy.
 
     One row for each repository and project, most direct pulls first:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from logminer.analysis.source import Question
+from logminer.analysis.source import Question, verb
 from logminer.analysis.words import JOBS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from logminer.analysis.source import Source
+    from logminer.analysis.source import Asked, Source
     from logminer.analysis.when import When
 
 _OF_LOGS_READ = {
@@ -75,7 +75,8 @@ _GAPS = Question(
 )
 
 
-def coverage(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def coverage(source: Source | pd.DataFrame, **when: Unpack[When]) -> Asked:
     """Return one row that counts jobs by what became of their logs, all int64.
 
     * `jobs`: every job harvested; the sum of the next seven;
@@ -89,7 +90,8 @@ def coverage(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFram
     return _COVERAGE.ask(source, when)
 
 
-def gaps(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def gaps(source: Source | pd.DataFrame, **when: Unpack[When]) -> Asked:
     """Return one row for each reason why answers may be incomplete, executor and runner version.
 
     * `gap` (text): a column of `coverage` that counts it, the doubtful logs before the unread ones;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack, get_args
 
-from logminer.analysis.source import Question, at_least_one
+from logminer.analysis.source import Question, at_least_one, verb
 from logminer.analysis.split import KEYS, NAME, known
 from logminer.analysis.words import EVIDENCE, FAILED, LINKED, PROJECTS, PULLS, SHARE
 from logminer.errors import UsageError
@@ -13,7 +13,7 @@ from logminer.model import Role
 if TYPE_CHECKING:
     import pandas as pd
 
-    from logminer.analysis.source import Source
+    from logminer.analysis.source import Asked, Source
     from logminer.analysis.split import Split
     from logminer.analysis.when import When
 
@@ -180,11 +180,13 @@ def known_width(by: str) -> str:
     return by
 
 
-def totals(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def totals(source: Source | pd.DataFrame, **when: Unpack[When]) -> Asked:
     """Return one row, all int64: `uses`, `pulls`, `repositories` (distinct, pulled), `failed`."""
     return _TOTALS.ask(source, when)
 
 
+@verb
 def pulls_over_time(
     source: Source | pd.DataFrame,
     *,
@@ -192,7 +194,7 @@ def pulls_over_time(
     split: Split | None = None,
     limit: int = 10,
     **when: Unpack[When],
-) -> pd.DataFrame:
+) -> Asked:
     """Return one row for each day, week or month, also for those without a pull, in order.
 
     * `start` (datetime64, UTC): the first moment of the bucket;
@@ -212,9 +214,10 @@ def pulls_over_time(
     return question.ask(source, when, by=width, limit=at_least_one(limit))
 
 
+@verb
 def top_repositories(
     source: Source | pd.DataFrame, *, limit: int = 20, **when: Unpack[When]
-) -> pd.DataFrame:
+) -> Asked:
     """Return one row for each repository, most pulled first, at most `limit` of them.
 
     * `registry`, `repository` (text);
@@ -231,7 +234,8 @@ def top_repositories(
     return _TOP_REPOSITORIES.ask(source, when, limit=at_least_one(limit))
 
 
-def by_registry(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def by_registry(source: Source | pd.DataFrame, **when: Unpack[When]) -> Asked:
     """Return one row for each registry, most pulled first, then by uses and name.
 
     * `registry` (text): null, in the last place of its equals, where the log does not tell;
@@ -243,7 +247,8 @@ def by_registry(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataF
     return _BY_REGISTRY.ask(source, when)
 
 
-def by_role(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def by_role(source: Source | pd.DataFrame, **when: Unpack[When]) -> Asked:
     """Return one row for each role that occurs, in the order of `logminer.model.Role`.
 
     * `role` (text);

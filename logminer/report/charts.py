@@ -19,20 +19,23 @@ from __future__ import annotations
 
 import datetime as dt
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import altair as alt
 
 from logminer.foreign import visible
 from logminer.report import words
-from logminer.report.frames import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
+    from logminer.analysis.source import Rows
+
 Chart: TypeAlias = alt.LayerChart
+Frame: TypeAlias = "pd.DataFrame | Rows"
+"""An answer of a verb, or its rows."""
 Bucket: TypeAlias = Literal["day", "week", "month"]
 
 COLOURS: Final = ("#0072b2", "#56b4e9", "#009e73", "#e69f00", "#cc79a7", "#d55e00")
@@ -80,7 +83,7 @@ _WINDOW: Final = dt.timedelta(hours=6)
 
 
 def pulls_over_time(
-    frame: pd.DataFrame, *, split: str | None = None, by: Bucket = "day", width: int = WIDE
+    frame: Frame, *, split: str | None = None, by: Bucket = "day", width: int = WIDE
 ) -> Chart:
     """Return a column of pulls for each bucket, stacked by the column `split` of the frame, if any.
 
@@ -90,7 +93,7 @@ def pulls_over_time(
 
 
 def failures_over_time(
-    frame: pd.DataFrame,
+    frame: Frame,
     *,
     split: str | None = "error_kind",
     by: Bucket = "week",
@@ -103,7 +106,7 @@ def failures_over_time(
     return _columns(frame, "failed", split=split, by=by, width=width, height=150)
 
 
-def top_repositories(frame: pd.DataFrame, *, width: int = WIDE) -> Chart:
+def top_repositories(frame: Frame, *, width: int = WIDE) -> Chart:
     """Return a bar for each repository of `analysis.top_repositories`, in its order."""
     bars: list[_Row] = [
         (
@@ -111,18 +114,18 @@ def top_repositories(frame: pd.DataFrame, *, width: int = WIDE) -> Chart:
             {"pulls": int(row["pulls"])},
             f"{row['pulls']:,} pulls in {row['uses']:,} uses, by {row['projects']:,} projects",
         )
-        for row in rows(frame)
+        for row in _each(frame)
     ]
     return _ranked(bars, width=width)
 
 
-def exposure(frame: pd.DataFrame, *, limit: int = 15, width: int = WIDE) -> Chart:
+def exposure(frame: Frame, *, limit: int = 15, width: int = WIDE) -> Chart:
     """Return a bar for each project of `analysis.exposure`, most uses first.
 
     Uses in pipelines that a schedule started stand apart: nobody looks on when these break.
     """
     projects: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows(frame):
+    for row in _each(frame):
         projects.setdefault(_name(row["project_path"]), []).append(row)
     bars: list[_Row] = []
     for project, each in projects.items():
@@ -140,13 +143,13 @@ def exposure(frame: pd.DataFrame, *, limit: int = 15, width: int = WIDE) -> Char
     return _ranked(_largest(bars, limit), width=width)
 
 
-def proxy_bypass(frame: pd.DataFrame, *, limit: int = 10, width: int = WIDE) -> Chart:
+def proxy_bypass(frame: Frame, *, limit: int = 10, width: int = WIDE) -> Chart:
     """Return a bar for each repository of `analysis.proxy_bypass`, most direct uses first.
 
     Both ways to it stand one behind the other: beside the proxy, and through it.
     """
     repositories: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows(frame):
+    for row in _each(frame):
         repositories.setdefault(_repository(row), []).append(row)
     bars: list[_Row] = []
     for repository, each in repositories.items():
@@ -160,9 +163,9 @@ def proxy_bypass(frame: pd.DataFrame, *, limit: int = 10, width: int = WIDE) -> 
     return _ranked(bars[:limit], width=width)
 
 
-def hub_pressure(frame: pd.DataFrame, *, width: int = WIDE) -> Chart:
+def hub_pressure(frame: Frame, *, width: int = WIDE) -> Chart:
     """Return a dot for each window of `analysis.docker_hub_pressure`, and the limits near it."""
-    values = [
+    values: list[dict[str, Any]] = [
         {
             "start": _iso(row["start"] + _WINDOW / 2),
             "peak": int(row["peak"]),
@@ -170,9 +173,9 @@ def hub_pressure(frame: pd.DataFrame, *, width: int = WIDE) -> Chart:
             "said": f"{asker(row)}\nsix hours from {row['start']:%a %Y-%m-%d %H:%M}\npeak of"
             f" {row['peak']:,} requests, {row['pulls']:,} pulls, {row['rate_limited']:,} refused",
         }
-        for row in rows(frame)
+        for row in _each(frame)
     ]
-    top = max(map(int, frame["peak"]), default=0)
+    top = max((each["peak"] for each in values), default=0)
     limits = [limit for limit in _LIMITS if limit == _LIMITS[0] or top > limit / 2]
     y = alt.Y(
         "peak:Q",
@@ -183,7 +186,7 @@ def hub_pressure(frame: pd.DataFrame, *, width: int = WIDE) -> Chart:
         alt.Chart(_BARS)
         .mark_circle(size=64, opacity=0.8)
         .encode(
-            x=_span_axis([row["start"] for row in rows(frame)], width),
+            x=_span_axis([row["start"] for row in _each(frame)], width),
             y=y,
             color=alt.Color(
                 "over:O",
@@ -205,10 +208,10 @@ def hub_pressure(frame: pd.DataFrame, *, width: int = WIDE) -> Chart:
     )
 
 
-def drift(frame: pd.DataFrame, *, limit: int = 12, width: int = WIDE) -> Chart:
+def drift(frame: Frame, *, limit: int = 12, width: int = WIDE) -> Chart:
     """Return a line in time for each tag of `analysis.digest_drift`, each of its digests a span."""
     tags: dict[str, list[Mapping[str, Any]]] = {}
-    for each in rows(frame):
+    for each in _each(frame):
         tags.setdefault(f"{_repository(each)}:{_name(each['tag'])}", []).append(each)
     spans: list[dict[str, object]] = []
     labels: list[tuple[str, str]] = []
@@ -227,7 +230,7 @@ def drift(frame: pd.DataFrame, *, limit: int = 12, width: int = WIDE) -> Chart:
                     f"{row['uses']:,} uses in {row['projects']:,} projects{stale}",
                 }
             )
-    moments = [*frame["first_seen"], *frame["last_seen"]]
+    moments = [row[key] for row in _each(frame) for key in ("first_seen", "last_seen")]
     y, x = _rows_axis(), _span_axis(moments, width)
     base = alt.Chart(_BARS).encode(
         y=y,
@@ -278,12 +281,12 @@ _Data: TypeAlias = "Mapping[str, Sequence[Mapping[str, object]]]"
 
 
 def _columns(  # noqa: PLR0913 -- what the public functions fix
-    frame: pd.DataFrame, value: str, *, split: str | None, by: Bucket, width: int, height: int
+    frame: Frame, value: str, *, split: str | None, by: Bucket, width: int, height: int
 ) -> Chart:
     """Return stacked columns; the pointer finds the whole column and reads all of its parts."""
     buckets: dict[dt.datetime, dict[str, int]] = {}
-    for row in rows(frame):
-        parts = buckets.setdefault(row["start"].to_pydatetime(), {})
+    for row in _each(frame):
+        parts = buckets.setdefault(row["start"], {})
         name = _name(row[split]) if split else value
         parts[name] = parts.get(name, 0) + int(row[value])
     names = [*_most(buckets.values()), _OTHER]
@@ -463,6 +466,11 @@ def _finished(
     # Last: Altair copies a chart at every step, with everything that hangs on it.
     chart.datasets = data
     return chart
+
+
+def _each(frame: Frame) -> Rows:
+    """Return the rows of an answer."""
+    return frame if isinstance(frame, list) else cast("Rows", frame.to_dict("records"))
 
 
 def _most(buckets: Iterable[Mapping[str, int]]) -> list[str]:

@@ -1,6 +1,6 @@
 """The report as one JSON object, for programs.
 
-Keys are those of `Report` and of the frames' columns, in a fixed order, and always all present;
+Keys are those of `Report` and of its rows, in a fixed order, and always all present;
 what is not known is null. Times are RFC 3339 in UTC, shares and changes are fractions.
 Everything beyond ASCII is escaped, so that the text is also harmless on a terminal.
 """
@@ -11,12 +11,10 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, TextIO
 
-from logminer.report.frames import rows
 from logminer.report.stamp import stamp
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from logminer.analysis.source import Rows
     from logminer.period import Period
     from logminer.report.build import Report
 
@@ -62,13 +60,12 @@ def _period(period: Period) -> dict[str, str]:
     return {"label": period.label, "since": stamp(period.since), "until": stamp(period.until)}
 
 
-def _rows(frame: pd.DataFrame) -> list[dict[str, object]]:
-    """Return a frame as objects: numbers as numbers, times as text, null where one is missing."""
-    return [{str(name): _known(value) for name, value in row.items()} for row in rows(frame)]
-
-
-def _known(value: object) -> object:
-    """Return a value of JSON; None for pandas' words for a missing one, of which it has three."""
-    if value is None or value != value:  # noqa: PLR0124 -- so says every NaN and NaT of itself
-        return None
-    return stamp(value) if isinstance(value, dt.datetime) else value
+def _rows(rows: Rows) -> Rows:
+    """Return rows as JSON has them: times as text."""
+    return [
+        {
+            name: stamp(value) if isinstance(value, dt.datetime) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]

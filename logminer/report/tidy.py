@@ -28,18 +28,15 @@ A name is foreign text, and a cell of it is nothing but text (`logminer.foreign.
 from __future__ import annotations
 
 import csv
-import math
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from logminer.foreign import cell
-from logminer.report.frames import rows
 from logminer.report.stamp import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    import pandas as pd
-
+    from logminer.analysis.source import Rows
     from logminer.report.build import Report
 
 COLUMNS = ("since", "until", "section", "name", "detail", "measure", "value")
@@ -73,7 +70,7 @@ def _figures(report: Report) -> Iterator[tuple[str, object, object, str, float |
     yield from _section("unpinned", report.unpinned, "registry")
     yield from _section("drift", report.drift, _tag, "digest")
     for change in ("new", "gone"):
-        part = report.new_and_gone[report.new_and_gone["change"] == change]
+        part = [row for row in report.new_and_gone if row["change"] == change]
         yield from _section(change, part, "registry", "repository")
 
 
@@ -82,15 +79,16 @@ _Key: TypeAlias = "str | Callable[[Mapping[str, Any]], object]"
 
 
 def _section(
-    section: str, frame: pd.DataFrame, name: _Key, detail: _Key | None = None
+    section: str, rows: Rows, name: _Key, detail: _Key | None = None
 ) -> Iterator[tuple[str, object, object, str, float | None]]:
-    """Yield every figure of a frame: all columns of numbers that name nothing."""
-    numbers = frame.select_dtypes(["number", "bool"]).columns
-    for row in rows(frame):
+    """Yield every figure of some rows: all numbers, and shares of nothing, which are missing."""
+    for row in rows:
         keys = [_told(key, row) for key in (name, detail)]
-        for measure in numbers:
-            if measure not in _IDS:
-                yield section, *keys, measure, row[measure]
+        for measure, value in row.items():
+            if measure in _IDS:
+                continue
+            if isinstance(value, int | float) or measure.endswith("share"):
+                yield section, *keys, measure, value
 
 
 _IDS = frozenset({"project_id"})
@@ -143,4 +141,4 @@ def _text(name: object) -> str:
 
 def _known(value: float | None) -> float | None:
     """Return a figure, or None (an empty cell) where there is none; yes is 1 and no is 0."""
-    return None if value is None or math.isnan(value) else +value
+    return None if value is None else +value

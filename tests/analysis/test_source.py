@@ -236,9 +236,9 @@ def test_no_other_file_can_be_read(days: Days, tmp_path: Path) -> None:
     for place in (f"read_csv('{secret}')", f"'{secret}'"):
         sql = f"SELECT * FROM {place}"  # noqa: S608 -- an attack is the point
         with pytest.raises(StoreError):
-            Question(table="images", columns=(), sql=sql).ask(days, When())
+            Question(table="images", columns=(), sql=sql).ask(days, When()).frame()
     with pytest.raises(StoreError):
-        Question(table="images", columns=(), sql="; SET TimeZone = 'UTC'").ask(days, When())
+        Question(table="images", columns=(), sql="; SET TimeZone = 'UTC'").ask(days, When()).frame()
 
 
 def test_the_time_zone_of_the_host_does_not_matter(

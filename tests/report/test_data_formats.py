@@ -118,9 +118,9 @@ def test_csv_cells_are_text(name: str, report: Report) -> None:
     expected = f"'{name}" if name[0] in "=+-@" else name.encode("unicode_escape").decode()
     hostile = replace(
         report,
-        by_registry=report.by_registry.head(1).assign(registry=name),
-        top_repositories=report.top_repositories.head(1).assign(repository=name),
-        failed_pulls=report.failed_pulls.head(1).assign(error_kind=name),
+        by_registry=[row | {"registry": name} for row in report.by_registry[:1]],
+        top_repositories=[row | {"repository": name} for row in report.top_repositories[:1]],
+        failed_pulls=[row | {"error_kind": name} for row in report.failed_pulls[:1]],
     )
 
     assert {key[0] for key in figures(hostile, "by_registry")} == {expected}
@@ -181,7 +181,9 @@ def test_json_figures(report: Report) -> None:
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_json_text_comes_back(name: str, report: Report) -> None:
     """A name comes back as it was, and the text itself has no character that could act."""
-    hostile = replace(report, by_registry=report.by_registry.head(1).assign(registry=name))
+    hostile = replace(
+        report, by_registry=[row | {"registry": name} for row in report.by_registry[:1]]
+    )
     out = io.StringIO()
     Format.JSON.write(hostile, out)
 

@@ -67,7 +67,9 @@ def test_rows_are_figures_with_their_evidence(report: Report) -> None:
 )
 def test_a_name_is_code(name: str, report: Report) -> None:
     """No name ends its cell, its line or its code."""
-    hostile = replace(report, by_registry=report.by_registry.head(1).assign(registry=name))
+    hostile = replace(
+        report, by_registry=[row | {"registry": name} for row in report.by_registry[:1]]
+    )
     (row,) = [line for line in text(hostile).splitlines() if "| 1,100,000 |" in line]
     cells = row.removeprefix("| ").removesuffix(" |").split(" | ")
 

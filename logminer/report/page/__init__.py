@@ -142,7 +142,7 @@ def _charts(report: Report) -> dict[str, Callable[[int], charts.Chart]]:
             report.pulls_by_registry, split="registry", by=report.charted_by, width=width
         ),
         "top_repositories": lambda width: charts.top_repositories(
-            report.top_repositories.head(_BARS), width=width
+            report.top_repositories[:_BARS], width=width
         ),
         "failed_pulls": lambda width: charts.failures_over_time(
             report.failed_by_kind, by=report.charted_by, width=width
