@@ -50,27 +50,23 @@ _NEW_AND_GONE = Question(
     columns=_COLUMNS,
     optional=LINKED,
     sql=f"""
-        , seen AS (
-            SELECT
-                registry,
-                repository,
-                moment >= $begin::TIMESTAMPTZ AS now,
-                {_COUNTS},
-                {EVIDENCE} AS evidence
+        , changed AS (
+            SELECT registry, repository, bool_or(moment >= $begin::TIMESTAMPTZ) AS now
             FROM rows
             WHERE repository IS NOT NULL
               AND (moment >= $begin::TIMESTAMPTZ OR moment < $ended::TIMESTAMPTZ)
-            GROUP BY registry, repository, now
+            GROUP BY registry, repository
+            HAVING now <> bool_or(moment < $ended::TIMESTAMPTZ)
         )
         SELECT
-            CASE WHEN now THEN 'new' ELSE 'gone' END AS change,
-            seen.* EXCLUDE (now)
-        FROM seen
-        WHERE NOT EXISTS (
-            SELECT 1 FROM seen AS other
-            WHERE other.registry = seen.registry AND other.repository = seen.repository
-              AND other.now <> seen.now
-        )
+            CASE WHEN any_value(now) THEN 'new' ELSE 'gone' END AS change,
+            registry,
+            repository,
+            {_COUNTS},
+            {EVIDENCE} AS evidence
+        FROM rows JOIN changed USING (registry, repository)
+        WHERE moment >= $begin::TIMESTAMPTZ OR moment < $ended::TIMESTAMPTZ
+        GROUP BY registry, repository
         ORDER BY change DESC, pulls DESC, uses DESC, registry, repository
     """,  # noqa: S608 -- only constants of this package
 )

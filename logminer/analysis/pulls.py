@@ -25,13 +25,16 @@ _TOTALS = Question(
     columns=("registry", "repository", "outcome"),
     sql=f"""
         SELECT
-            count(*) AS uses,
-            {PULLS} AS pulls,
-            -- A registry holds no slash, so two pairs never give one text; null stays null.
-            count(DISTINCT registry || '/' || repository) FILTER (outcome = 'pulled')
+            coalesce(sum(uses), 0)::BIGINT AS uses,
+            coalesce(sum(pulls), 0)::BIGINT AS pulls,
+            count(*) FILTER (pulls > 0 AND registry IS NOT NULL AND repository IS NOT NULL)
                 AS repositories,
-            {FAILED} AS failed
-        FROM rows
+            coalesce(sum(failed), 0)::BIGINT AS failed
+        FROM (
+            SELECT registry, repository, count(*) AS uses, {PULLS} AS pulls, {FAILED} AS failed
+            FROM rows
+            GROUP BY registry, repository
+        )
     """,  # noqa: S608 -- only constants of this module
 )
 
@@ -68,7 +71,7 @@ _SPLIT_OVER_TIME = {
                 SELECT
                     date_trunc($by, moment) AS start,
                     {key.key} AS key,
-                    arg_max({key.name}, job_id) AS name,
+                    {key.newest} AS name,
                     max(job_id) AS newest,
                     any_value(instance) AS instance,
                     count(*) AS uses,
@@ -113,23 +116,31 @@ _TOP_REPOSITORIES = Question(
     table="images",
     columns=("instance", "project_id", "registry", "repository", "outcome"),
     optional=LINKED,
+    # Who used them, and where, is only asked of those that are among the first.
     sql=f"""
-        SELECT * FROM (
+        , top AS (
+            SELECT * FROM (
+                SELECT
+                    registry, repository, count(*) AS uses, {PULLS} AS pulls, {SHARE} AS share
+                FROM rows
+                GROUP BY registry, repository
+            )
+            WHERE repository IS NOT NULL
+            ORDER BY pulls DESC, uses DESC, registry NULLS LAST, repository
+            LIMIT $limit
+        ), more AS (
             SELECT
-                registry,
-                repository,
-                count(*) AS uses,
-                {PULLS} AS pulls,
-                {SHARE} AS share,
-                {PROJECTS} AS projects,
-                {EVIDENCE} AS evidence
-            FROM rows
-            GROUP BY registry, repository
+                top.registry, top.repository, {PROJECTS} AS projects, {EVIDENCE} AS evidence
+            FROM rows JOIN top
+              ON rows.repository = top.repository
+             AND rows.registry IS NOT DISTINCT FROM top.registry
+            GROUP BY top.registry, top.repository
         )
-        WHERE repository IS NOT NULL
-        ORDER BY pulls DESC, uses DESC, registry NULLS LAST, repository
-        LIMIT $limit
-    """,  # noqa: S608 -- only constants of this module
+        SELECT top.*, projects, evidence
+        FROM top JOIN more
+          ON more.repository = top.repository AND more.registry IS NOT DISTINCT FROM top.registry
+        ORDER BY pulls DESC, uses DESC, top.registry NULLS LAST, top.repository
+    """,  # noqa: S608 -- only constants of this package
 )
 
 _BY_REGISTRY = Question(

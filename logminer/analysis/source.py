@@ -172,10 +172,14 @@ class Question:
         return tuple(dict.fromkeys((*self.needed, *self.optional)))
 
     def statement(self, origin: str) -> str:
-        """Return the whole statement; every part of it is a constant of this package."""
+        """Return the whole statement; every part of it is a constant of this package.
+
+        Rows are read again wherever a statement names them: each time only some of their columns,
+        where a copy would hold all of them.
+        """
         columns = ", ".join(f'"{name}"' for name in self.read)
         return f"""
-            WITH rows AS (
+            WITH rows AS NOT MATERIALIZED (
                 SELECT {columns}, coalesce(started_at, created_at) AS moment
                 FROM {origin}
                 WHERE ($since::TIMESTAMPTZ IS NULL OR moment >= $since::TIMESTAMPTZ)

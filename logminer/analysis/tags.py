@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from logminer.analysis.source import Question, at_least_one, verb
 from logminer.analysis.split import KEYS, NAME, known
-from logminer.analysis.words import EVIDENCE, LINKED, PROJECTS, few
+from logminer.analysis.words import EVIDENCE, LINKED, PROJECTS, evidence, few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,7 @@ _DRIFT = Question(
     ),
     optional=LINKED,
     sql=f"""
-        , tagged AS (
+        , tagged AS NOT MATERIALIZED (
             SELECT * REPLACE (coalesce(tag, 'latest') AS tag)
             FROM rows
             WHERE digest IS NOT NULL AND NOT {_PINNED}
@@ -98,7 +98,7 @@ _UNPINNED = {
             , top AS (
                 SELECT
                     {key.key} AS key,
-                    arg_max({key.name}, job_id) AS name,
+                    {key.newest} AS name,
                     any_value(instance) AS instance,
                     count(*) AS uses,
                     count(*) FILTER ({_PINNED}) AS pinned,
@@ -106,7 +106,7 @@ _UNPINNED = {
                     count(*) FILTER (NOT {_PINNED} AND tag = 'latest') AS latest,
                     count(*) FILTER (NOT {_PINNED} AND tag IS NULL) AS untagged,
                     {PROJECTS} FILTER (NOT {_PINNED}) AS projects,
-                    {EVIDENCE} FILTER (NOT {_PINNED}) AS evidence
+                    {evidence(f"NOT {_PINNED}")} AS evidence
                 FROM rows
                 WHERE reference IS NOT NULL
                 GROUP BY key
