@@ -26,7 +26,8 @@ The verbs by the question they answer:
     what came, went, is no longer used        first_and_last_seen, new_and_gone
     what can change under an unchanged name   digest_drift, unpinned
     what could not be obtained, and why       failed_pulls, failed_pulls_over_time
-    who uses up our limit, who goes beside our proxy          docker_hub_pressure, proxy_bypass
+    who uses up our limit, who goes beside our proxy
+                                              docker_hub_pressure, proxy_bypass, bypassed
     who depends on these names                exposure
     what is declared, held against all that   drift, a module of verbs of its own
     which lines of which logs say so          evidence
@@ -43,7 +44,7 @@ from logminer.analysis.change import first_and_last_seen, new_and_gone
 from logminer.analysis.evidence import Filters, evidence
 from logminer.analysis.exposure import exposure
 from logminer.analysis.failures import failed_pulls, failed_pulls_over_time
-from logminer.analysis.hub import docker_hub_pressure, proxy_bypass
+from logminer.analysis.hub import bypassed, docker_hub_pressure, proxy_bypass
 from logminer.analysis.jobs import coverage, gaps
 from logminer.analysis.pulls import (
     by_registry,
@@ -66,6 +67,7 @@ __all__ = [
     "When",
     "by_registry",
     "by_role",
+    "bypassed",
     "coverage",
     "digest_drift",
     "docker_hub_pressure",

@@ -115,43 +115,63 @@ _PRESSURE = Question(
     """,  # noqa: S608 -- only constants of this package
 )
 
+_REACHED = f"""
+    , reached AS NOT MATERIALIZED (
+        SELECT * REPLACE ({SOURCE_REGISTRY} AS registry, {SOURCE_REPOSITORY} AS repository)
+        FROM rows
+        WHERE repository IS NOT NULL
+    ), through AS (
+        SELECT registry, repository, list(DISTINCT via) AS ways, count(*) AS uses
+        FROM reached
+        WHERE via IS NOT NULL
+        GROUP BY registry, repository
+    ), proxied AS (
+        SELECT
+            registry,
+            array_to_string(list_sort(list_distinct(flatten(list(ways)))), ', ') AS proxies
+        FROM through
+        GROUP BY registry
+    ), beside AS (
+        SELECT
+            registry, repository, instance, project_id, count(*) AS direct_uses,
+            {PULLS} AS direct_pulls
+        FROM reached SEMI JOIN proxied USING (registry)
+        WHERE via IS NULL
+        GROUP BY registry, repository, instance, project_id
+    )
+"""  # noqa: S608 -- only constants of this package
+"""`through`: each repository as it is reached through a proxy; `proxied`: the registries of these;
+`beside`: who reaches a repository of such a registry directly."""
+
+_BYPASS_COLUMNS = (
+    *("instance", "project_id", "outcome", "registry", "repository", "via"),
+    *("upstream_registry", "upstream_repository"),
+)
+
 _BYPASS = Question(
     table="images",
-    columns=(
-        *("instance", "project_id", "project_path", "job_id", "outcome"),
-        *("registry", "repository", "via", "upstream_registry", "upstream_repository"),
-    ),
+    columns=(*_BYPASS_COLUMNS, "project_path", "job_id"),
     optional=LINKED,
+    # Everything else is only asked of those that are among the first.
     sql=f"""
-        , reached AS NOT MATERIALIZED (
-            SELECT * REPLACE ({SOURCE_REGISTRY} AS registry, {SOURCE_REPOSITORY} AS repository)
-            FROM rows
-            WHERE repository IS NOT NULL
-        ), through AS (
-            SELECT registry, repository, list(DISTINCT via) AS ways, count(*) AS uses
-            FROM reached
-            WHERE via IS NOT NULL
-            GROUP BY registry, repository
-        ), proxied AS (
-            SELECT
-                registry,
-                array_to_string(list_sort(list_distinct(flatten(list(ways)))), ', ') AS proxies
-            FROM through
-            GROUP BY registry
-        ), beside AS (
+        {_REACHED}
+        , first AS (
+            SELECT *
+            FROM beside
+            ORDER BY direct_pulls DESC, direct_uses DESC, registry, repository, instance, project_id
+            LIMIT $limit
+        ), more AS (
             SELECT
                 registry,
                 repository,
                 instance,
                 project_id,
                 arg_max(project_path, job_id) AS project_path,
-                count(*) AS direct_uses,
-                {PULLS} AS direct_pulls,
                 count(DISTINCT job_id) AS jobs,
                 min(moment) AS first_seen,
                 max(moment) AS last_seen,
                 {EVIDENCE} AS evidence
-            FROM reached SEMI JOIN proxied USING (registry)
+            FROM reached SEMI JOIN first USING (registry, repository, instance, project_id)
             WHERE via IS NULL
             GROUP BY registry, repository, instance, project_id
         )
@@ -169,8 +189,30 @@ _BYPASS = Question(
             first_seen,
             last_seen,
             evidence
-        FROM beside JOIN proxied USING (registry) LEFT JOIN through USING (registry, repository)
+        FROM first
+        JOIN more USING (registry, repository, instance, project_id)
+        JOIN proxied USING (registry)
+        LEFT JOIN through USING (registry, repository)
         ORDER BY direct_pulls DESC, direct_uses DESC, registry, repository, instance, project_id
+    """,  # noqa: S608 -- only constants of this package
+)
+
+_BYPASSED = Question(
+    table="images",
+    columns=_BYPASS_COLUMNS,
+    sql=f"""
+        {_REACHED}
+        SELECT
+            registry,
+            repository,
+            any_value(proxies) AS proxies,
+            sum(direct_uses)::BIGINT AS direct_uses,
+            sum(direct_pulls)::BIGINT AS direct_pulls,
+            count(*) AS projects,
+            coalesce(any_value(through.uses), 0) AS proxied_uses
+        FROM beside JOIN proxied USING (registry) LEFT JOIN through USING (registry, repository)
+        GROUP BY registry, repository
+        ORDER BY sum(direct_uses) DESC, sum(direct_pulls) DESC, registry, repository
     """,  # noqa: S608 -- only constants of this package
 )
 
@@ -201,7 +243,9 @@ def docker_hub_pressure(
 
 
 @verb
-def proxy_bypass(source: Source | pd.DataFrame, **when: Unpack[When]) -> Asked:
+def proxy_bypass(
+    source: Source | pd.DataFrame, *, limit: int | None = None, **when: Unpack[When]
+) -> Asked:
     """Return who goes directly to a registry that others reach through a proxy.
 
     One row for each repository and project, most direct pulls first:
@@ -213,5 +257,19 @@ def proxy_bypass(source: Source | pd.DataFrame, **when: Unpack[When]) -> Asked:
     * `proxied_uses` (int64): uses of this repository through a proxy, by any project;
     * `first_seen`, `last_seen` (datetime64, UTC): of the direct uses;
     * `evidence` (text): address of a line in a job log, see `logminer.analysis`.
+
+    With a `limit` at most so many; raises UsageError for one below 1.
     """
-    return _BYPASS.ask(source, when)
+    return _BYPASS.ask(source, when, limit=None if limit is None else at_least_one(limit))
+
+
+@verb
+def bypassed(source: Source | pd.DataFrame, **when: Unpack[When]) -> Asked:
+    """Return one row for each repository of `proxy_bypass`, most direct uses first.
+
+    * `registry`, `repository` (text): the upstream ones;
+    * `proxies` (text): the kinds of proxy through which the registry was reached;
+    * `direct_uses`, `direct_pulls` (int64): of all projects; `projects` (int64): how many;
+    * `proxied_uses` (int64): uses of this repository through a proxy.
+    """
+    return _BYPASSED.ask(source, when)

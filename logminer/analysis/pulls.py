@@ -39,26 +39,29 @@ _TOTALS = Question(
 )
 
 _BUCKETS = """
-    unnest(generate_series(
-        date_trunc($by, coalesce($since::TIMESTAMPTZ, min(moment))),
-        coalesce($until::TIMESTAMPTZ - INTERVAL 1 MICROSECOND, max(moment)),
-        ('1 ' || $by)::INTERVAL
-    ))
+    bucket AS (
+        SELECT unnest(generate_series(
+            coalesce(date_trunc($by, $since::TIMESTAMPTZ), min(start)),
+            coalesce($until::TIMESTAMPTZ - INTERVAL 1 MICROSECOND, max(start)),
+            ('1 ' || $by)::INTERVAL
+        )) AS start
+        FROM keyed
+    )
 """
-"""The first moment of every bucket of the asked time, over `rows`."""
+"""The first moment of every bucket of the asked time, over `keyed`, which has those with a row."""
 
 _OVER_TIME = Question(
     table="images",
     columns=("outcome",),
     sql=f"""
-        SELECT
-            bucket.start,
-            {PULLS} AS pulls,
-            {FAILED} AS failed
-        FROM (SELECT {_BUCKETS} AS start FROM rows) AS bucket
-        LEFT JOIN rows ON date_trunc($by, rows.moment) = bucket.start
-        GROUP BY bucket.start
-        ORDER BY bucket.start
+        , keyed AS (
+            SELECT date_trunc($by, moment) AS start, {PULLS} AS pulls, {FAILED} AS failed
+            FROM rows
+            GROUP BY ALL
+        ), {_BUCKETS}
+        SELECT start, coalesce(pulls, 0) AS pulls, coalesce(failed, 0) AS failed
+        FROM bucket LEFT JOIN keyed USING (start)
+        ORDER BY start
     """,  # noqa: S608 -- only constants of this module
 )
 
@@ -96,14 +99,13 @@ _SPLIT_OVER_TIME = {
                     {NAME} AS name,
                     row_number() OVER (ORDER BY pulls DESC, uses DESC, key NULLS LAST) AS place
                 FROM top
-            )
+            ), {_BUCKETS}
             SELECT
                 bucket.start,
                 named.name AS {split},
                 coalesce(keyed.pulls, 0) AS pulls,
                 coalesce(keyed.failed, 0) AS failed
-            FROM (SELECT {_BUCKETS} AS start FROM rows) AS bucket
-            CROSS JOIN named
+            FROM bucket CROSS JOIN named
             LEFT JOIN keyed
                 ON keyed.start = bucket.start AND keyed.key IS NOT DISTINCT FROM named.key
             ORDER BY bucket.start, named.place

@@ -32,8 +32,9 @@ _COLOURS = 6
 OTHER = "other"
 """Stands for every registry that is not among the most pulled."""
 
-_WINDOWS = 300
-"""Most windows of Docker Hub pressure that a report holds, the worst ones."""
+_MANY = 300
+"""Most rows of a list of combinations that a report holds, the worst ones: windows of Docker Hub
+pressure, projects that go beside a proxy. On a large store there may be a million."""
 
 _MOST_DAYS = 366
 """The longest period that is drawn day by day: a leap year is twelve lines of 31 characters."""
@@ -93,6 +94,8 @@ class Report:
     hub_pressure: Rows
     """`analysis.docker_hub_pressure`, the worst windows first."""
     proxy_bypass: Rows
+    """`analysis.proxy_bypass`, the most direct pulls first; `bypassed` counts all of them."""
+    bypassed: Rows
     unpinned: Rows
     """`analysis.unpinned` by registry, at most `TOP` rows."""
     drift: Rows
@@ -190,7 +193,7 @@ def _asked(
     length = period.until - period.since
     charted_by: By = "day" if length <= _DAYS else "week" if length <= _WEEKS else "month"
     split = analysis.pulls_over_time.rows(
-        source, by=charted_by, split="registry", limit=_WINDOWS, period=period
+        source, by=charted_by, split="registry", limit=_MANY, period=period
     )
     failed = analysis.failed_pulls_over_time.rows(source, by=charted_by, period=period)
     changed = analysis.new_and_gone.rows(source, period=period, before=previous)
@@ -212,8 +215,9 @@ def _asked(
             _summed(failed, ("start", "error_kind"), ("failed", "rescued")),
             key=lambda row: (row["start"], row["error_kind"] is None, row["error_kind"] or ""),
         ),
-        hub_pressure=analysis.docker_hub_pressure.rows(source, limit=_WINDOWS, period=period),
-        proxy_bypass=analysis.proxy_bypass.rows(source, period=period),
+        hub_pressure=analysis.docker_hub_pressure.rows(source, limit=_MANY, period=period),
+        proxy_bypass=analysis.proxy_bypass.rows(source, limit=_MANY, period=period),
+        bypassed=analysis.bypassed.rows(source, period=period),
         unpinned=analysis.unpinned.rows(source, limit=TOP, period=period),
         drift=analysis.digest_drift.rows(source, limit=TOP, period=period),
         new_and_gone=changed if totals[0].before is not None else [],

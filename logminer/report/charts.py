@@ -144,8 +144,9 @@ def exposure(frame: Frame, *, limit: int = 15, width: int = WIDE) -> Chart:
 
 
 def proxy_bypass(frame: Frame, *, limit: int = 10, width: int = WIDE) -> Chart:
-    """Return a bar for each repository of `analysis.proxy_bypass`, most direct uses first.
+    """Return a bar for each repository of `analysis.proxy_bypass`, or of `bypassed`.
 
+    Most direct uses first.
     Both ways to it stand one behind the other: beside the proxy, and through it.
     """
     repositories: dict[str, list[Mapping[str, Any]]] = {}
@@ -155,9 +156,8 @@ def proxy_bypass(frame: Frame, *, limit: int = 10, width: int = WIDE) -> Chart:
     for repository, each in repositories.items():
         direct = sum(int(row["direct_uses"]) for row in each)
         proxied = int(each[0]["proxied_uses"])
-        said = (
-            f"{direct:,} uses beside the proxy, by {len(each):,} projects; {proxied:,} through it"
-        )
+        projects = sum(int(row.get("projects", 1)) for row in each)
+        said = f"{direct:,} uses beside the proxy, by {projects:,} projects; {proxied:,} through it"
         bars.append((repository, {"direct": direct, "through a proxy": proxied}, said))
     bars.sort(key=lambda row: -row[1]["direct"])
     return _ranked(bars[:limit], width=width)

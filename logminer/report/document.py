@@ -47,6 +47,7 @@ def write(report: Report, out: TextIO) -> None:
         "failed_by_kind": {"by": report.charted_by, "buckets": _rows(report.failed_by_kind)},
         "hub_pressure": _rows(report.hub_pressure),
         "proxy_bypass": _rows(report.proxy_bypass),
+        "bypassed": _rows(report.bypassed),
         "unpinned": _rows(report.unpinned),
         "drift": _rows(report.drift),
         "new_and_gone": _rows(report.new_and_gone),

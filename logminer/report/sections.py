@@ -362,11 +362,9 @@ def _pressure(report: Report) -> Section:
 
 def _bypass(report: Report) -> Section:
     """Return who goes directly to a registry that others reach through a proxy."""
-    beside = report.proxy_bypass
-    direct = sum(row["direct_pulls"] for row in beside)
-    projects = len({row["project_path"] for row in beside})
+    direct = sum(row["direct_pulls"] for row in report.bypassed)
     return _section(
-        beside,
+        report.proxy_bypass,
         _repository(),
         _text("project_path", title="project"),
         _count("direct_pulls", title="direct"),
@@ -377,10 +375,11 @@ def _bypass(report: Report) -> Section:
         key="proxy_bypass",
         title="Beside the proxy",
         says="Pulled directly from a registry that is also reached through a proxy:"
-        f" {words.count(direct)} pulls by {words.count(projects)} projects."
+        f" {words.count(direct)} pulls of {words.count(len(report.bypassed))} repositories."
         " Proxied: uses of this repository through a proxy, by anybody.",
         none="Nothing was pulled directly that is also reached through a proxy.",
         bar=(2, direct),
+        whole=sum(row["projects"] for row in report.bypassed),
     )
 
 
@@ -492,15 +491,16 @@ def _section(  # noqa: PLR0913 -- the fields of a section
     says: str = "",
     none: str = "none",
     bar: tuple[int, int] | None = None,
+    whole: int | None = None,
 ) -> Section:
-    """Return a section with a row for each row of an answer."""
+    """Return a section with a row for each row of an answer, of which there are `whole` in all."""
     return Section(
         key=key,
         title=title,
         says=says,
         none=none,
         bar=bar,
-        left=max(0, len(rows) - _FEW),
+        left=max(0, (len(rows) if whole is None else whole) - _FEW),
         columns=tuple(column for column, _ in readers),
         rows=tuple(tuple(read(row) for _, read in readers) for row in rows[:_FEW]),
     )

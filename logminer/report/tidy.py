@@ -17,6 +17,7 @@ and never a column. `value` is always a number, empty where there is none.
 | failed_by_kind | first day of the bucket | kind of error |
 | hub_pressure | runner or proxy | begin of the six hours |
 | proxy_bypass | repository | project |
+| bypassed | repository | |
 | unpinned | registry | |
 | drift | tag | digest |
 | new, gone | registry | repository |
@@ -67,6 +68,7 @@ def _figures(report: Report) -> Iterator[tuple[str, object, object, str, float |
     yield from _section("failed_by_kind", report.failed_by_kind, _day, "error_kind")
     yield from _section("hub_pressure", report.hub_pressure, _asker, _window)
     yield from _section("proxy_bypass", report.proxy_bypass, _repository, _project)
+    yield from _section("bypassed", report.bypassed, _repository)
     yield from _section("unpinned", report.unpinned, "registry")
     yield from _section("drift", report.drift, _tag, "digest")
     for change in ("new", "gone"):

@@ -26,7 +26,12 @@ _WORDS = {
     "failed": "count(*) FILTER (outcome = 'failed')",
     "projects": "count(DISTINCT (instance, project_id))",
     "source": "coalesce(upstream_registry, registry)",
-    "path": "coalesce(upstream_repository, repository)",
+    "reached": ", reached AS (SELECT *, coalesce(upstream_registry, registry) AS host,"
+    " coalesce(upstream_repository, repository) AS path FROM images)"
+    ", proxied AS (SELECT host, list(DISTINCT via) AS proxies FROM reached WHERE via IS NOT NULL"
+    " GROUP BY host)"
+    ", through AS (SELECT host, path, count(*) AS proxied_uses FROM reached WHERE via IS NOT NULL"
+    " GROUP BY ALL)",
     "trouble": "(outcome = 'failed' OR (error_kind IS NOT NULL"
     " AND outcome IN ('used', 'present', 'pulled')))",
 }
@@ -69,15 +74,15 @@ BY_HAND = {
     " count(DISTINCT (instance, job_id)), count(DISTINCT reference), {projects}, {evidence}"
     " FROM asked GROUP BY start, runner_id, via) JOIN peaks USING (start, runner_id)"
     " ORDER BY peak DESC LIMIT 300",
-    "proxy_bypass": ", reached AS (SELECT *, {source} AS host, {path} AS path FROM images)"
-    ", proxied AS (SELECT host, list(DISTINCT via) AS proxies FROM reached WHERE via IS NOT NULL"
-    " GROUP BY host)"
-    ", through AS (SELECT host, path, count(via) AS proxied_uses FROM reached GROUP BY ALL)"
-    " SELECT host, path, any_value(proxies), instance, project_id, any_value(project_path),"
-    " {counts}, count(DISTINCT (instance, job_id)), any_value(proxied_uses), min(started_at),"
-    " max(started_at), {evidence} FROM reached JOIN proxied USING (host)"
-    " JOIN through USING (host, path) WHERE via IS NULL GROUP BY host, path, instance, project_id"
-    " ORDER BY pulls DESC",
+    "proxy_bypass": "{reached} SELECT host, path, any_value(proxies), instance, project_id,"
+    " any_value(project_path), {counts}, count(DISTINCT (instance, job_id)),"
+    " any_value(proxied_uses), min(started_at), max(started_at), {evidence} FROM reached"
+    " JOIN proxied USING (host) LEFT JOIN through USING (host, path) WHERE via IS NULL"
+    " GROUP BY host, path, instance, project_id ORDER BY pulls DESC LIMIT 300",
+    "bypassed": "{reached} SELECT host, path, any_value(proxies), {counts}, {projects},"
+    " any_value(proxied_uses) FROM reached JOIN proxied USING (host)"
+    " LEFT JOIN through USING (host, path) WHERE via IS NULL GROUP BY host, path"
+    " ORDER BY uses DESC",
     "unpinned": "SELECT registry, count(*), count(*) FILTER (contains(reference, '@')),"
     " count(*) FILTER (tag <> 'latest'), count(*) FILTER (tag = 'latest'),"
     " count(*) FILTER (tag IS NULL), {projects} FILTER (NOT contains(reference, '@')), {evidence}"

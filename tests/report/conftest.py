@@ -230,6 +230,17 @@ def report() -> Report:
                 "evidence": ["https://gitlab.example.com/shop/checkout/-/jobs/9#L8"],
             }
         ),
+        bypassed=_rows(
+            {
+                "registry": ["docker.io"],
+                "repository": ["library/python"],
+                "proxies": ["dependency_proxy"],
+                "direct_uses": [20],
+                "direct_pulls": [15],
+                "projects": [1],
+                "proxied_uses": [300],
+            }
+        ),
         unpinned=_rows(
             {
                 "registry": ["docker.io", None],

@@ -79,6 +79,7 @@ def test_csv_is_one_tidy_table(report: Report) -> None:
         "failed_by_kind",
         "hub_pressure",
         "proxy_bypass",
+        "bypassed",
         "unpinned",
         "drift",
         "new",
@@ -105,6 +106,7 @@ def test_csv_figures(report: Report) -> None:
     proxied = ("docker.io/library/python", "gitlab.example.com/shop/checkout")
     assert figures(report, "proxy_bypass")[*proxied, "direct_pulls"] == "15"
     assert (*proxied, "project_id") not in figures(report, "proxy_bypass")
+    assert figures(report, "bypassed")["docker.io/library/python", "", "proxied_uses"] == "300"
     assert figures(report, "unpinned")["docker.io", "", "floating_share"] == "0.2"
     moved = ("docker.io/library/python:3.12", f"sha256:{'a' * 64}")
     assert figures(report, "drift")[*moved, "stale_uses"] == "4"
@@ -149,6 +151,7 @@ def test_json_figures(report: Report) -> None:
         "failed_by_kind",
         "hub_pressure",
         "proxy_bypass",
+        "bypassed",
         "unpinned",
         "drift",
         "new_and_gone",

@@ -148,7 +148,7 @@ def _charts(report: Report) -> dict[str, Callable[[int], charts.Chart]]:
             report.failed_by_kind, by=report.charted_by, width=width
         ),
         "hub_pressure": lambda width: charts.hub_pressure(report.hub_pressure, width=width),
-        "proxy_bypass": lambda width: charts.proxy_bypass(report.proxy_bypass, width=width),
+        "proxy_bypass": lambda width: charts.proxy_bypass(report.bypassed, width=width),
         "drift": lambda width: charts.drift(report.drift, width=width),
     }
 
