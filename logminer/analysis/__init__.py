@@ -15,8 +15,9 @@ Words that mean the same in every answer:
 * project, job: counted by (`instance`, id), because two servers may give the same id;
 * a job belongs to the moment it started, or was created if it never started;
 * evidence: the address of a line in a job log (`job_url#L<line>`) that shows one of the rows that a
-  figure counts, of the newest job; null where the server named no address or the frame has no
-  column `job_url`, `job_id` or `line`. All of them: the verb `evidence`.
+  figure counts: of those that have an address, the newest job's (the largest id), and of its rows
+  the first in the log; null where no row has one or the frame has no column `job_url`, `job_id` or
+  `line`. All of them: the verb `evidence`.
 
 The verbs by the question they answer:
 

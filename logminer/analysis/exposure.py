@@ -118,12 +118,13 @@ def exposure(
     * `via` (text): the proxy it came through, null if it was asked for directly;
     * `instance` (text), `project_id` (int64), `project_path` (text: the last one), `job_name`
       (text);
-    * `roles`, `pipeline_sources` (text): what it was for, what started the pipelines;
+    * `roles`, `pipeline_sources` (text): what it was for, what started the pipelines (null where no
+      server told);
     * `uses` (int64); `scheduled_uses` (int64): those in pipelines that a schedule started;
     * `pulls`, `failed`, `jobs` (int64);
     * `first_seen`, `last_seen` (datetime64, UTC);
     * `tags` (text), `digest_count` (int64), `digests` (text): what was used; of many the first ten
-      by name;
+      by name, null where no log tells any;
     * `evidence` (text): address of a line in a job log, see `logminer.analysis`.
 
     Raises UsageError for a text that can name no image and for a file that cannot be read.

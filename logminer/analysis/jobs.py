@@ -63,7 +63,7 @@ _GAPS = Question(
             {JOBS} AS jobs,
             min(moment) AS first_seen,
             max(moment) AS last_seen,
-            arg_max(job_url, job_id) AS evidence
+            (max(row(job_id, job_url)) FILTER (job_url IS NOT NULL))[2] AS evidence
         FROM rows
         JOIN (VALUES {_VALUES}) AS kinds(gap)
           ON CASE gap {_HAS} ELSE trace_state = gap END
@@ -98,7 +98,7 @@ def gaps(source: Source | pd.DataFrame, **when: Unpack[When]) -> Asked:
     * `executor`, `runner_version` (text): null where no log tells;
     * `jobs` (int64);
     * `first_seen`, `last_seen` (datetime64, UTC): when the first and the last of them was;
-    * `evidence` (text): address of the newest of these jobs.
+    * `evidence` (text): address of the newest of these jobs that has one.
 
     A log may be doubtful in two ways, and then counts in both.
     """
