@@ -37,6 +37,8 @@ Chart: TypeAlias = alt.LayerChart
 Frame: TypeAlias = "pd.DataFrame | Rows"
 """An answer of a verb, or its rows."""
 Bucket: TypeAlias = Literal["day", "week", "month"]
+Span: TypeAlias = tuple[dt.datetime, dt.datetime]
+"""What a chart's time reaches over, from and to; without one, it is as long as its data."""
 
 COLOURS: Final = ("#0072b2", "#56b4e9", "#009e73", "#e69f00", "#cc79a7", "#d55e00")
 GREY: Final = "#b4bac2"
@@ -83,13 +85,18 @@ _WINDOW: Final = dt.timedelta(hours=6)
 
 
 def pulls_over_time(
-    frame: Frame, *, split: str | None = None, by: Bucket = "day", width: int = WIDE
+    frame: Frame,
+    *,
+    split: str | None = None,
+    by: Bucket = "day",
+    span: Span | None = None,
+    width: int = WIDE,
 ) -> Chart:
     """Return a column of pulls for each bucket, stacked by the column `split` of the frame, if any.
 
     `frame` is an answer of `analysis.pulls_over_time` with the same `by` and `split`.
     """
-    return _columns(frame, "pulls", split=split, by=by, width=width, height=220)
+    return _columns(frame, "pulls", split=split, by=by, span=span, width=width, height=220)
 
 
 def failures_over_time(
@@ -97,13 +104,14 @@ def failures_over_time(
     *,
     split: str | None = "error_kind",
     by: Bucket = "week",
+    span: Span | None = None,
     width: int = WIDE,
 ) -> Chart:
     """Return a column of failed pulls for each bucket, stacked by their reason or another column.
 
     `frame` is an answer of `analysis.failed_pulls_over_time` with the same `by`.
     """
-    return _columns(frame, "failed", split=split, by=by, width=width, height=150)
+    return _columns(frame, "failed", split=split, by=by, span=span, width=width, height=150)
 
 
 def top_repositories(frame: Frame, *, width: int = WIDE) -> Chart:
@@ -163,7 +171,7 @@ def proxy_bypass(frame: Frame, *, limit: int = 10, width: int = WIDE) -> Chart:
     return _ranked(bars[:limit], width=width)
 
 
-def hub_pressure(frame: Frame, *, width: int = WIDE) -> Chart:
+def hub_pressure(frame: Frame, *, span: Span | None = None, width: int = WIDE) -> Chart:
     """Return a dot for each window of `analysis.docker_hub_pressure`, and the limits near it."""
     values: list[dict[str, Any]] = [
         {
@@ -186,7 +194,7 @@ def hub_pressure(frame: Frame, *, width: int = WIDE) -> Chart:
         alt.Chart(_BARS)
         .mark_circle(size=64, opacity=0.8)
         .encode(
-            x=_span_axis([row["start"] for row in _each(frame)], width),
+            x=_span_axis(span or _extent(row["start"] for row in _each(frame)), width),
             y=y,
             color=alt.Color(
                 "over:O",
@@ -208,7 +216,7 @@ def hub_pressure(frame: Frame, *, width: int = WIDE) -> Chart:
     )
 
 
-def drift(frame: Frame, *, limit: int = 12, width: int = WIDE) -> Chart:
+def drift(frame: Frame, *, limit: int = 12, span: Span | None = None, width: int = WIDE) -> Chart:
     """Return a line in time for each tag of `analysis.digest_drift`, each of its digests a span."""
     tags: dict[str, list[Mapping[str, Any]]] = {}
     for each in _each(frame):
@@ -230,8 +238,8 @@ def drift(frame: Frame, *, limit: int = 12, width: int = WIDE) -> Chart:
                     f"{row['uses']:,} uses in {row['projects']:,} projects{stale}",
                 }
             )
-    moments = [row[key] for row in _each(frame) for key in ("first_seen", "last_seen")]
-    y, x = _rows_axis(), _span_axis(moments, width)
+    moments = (row[key] for row in _each(frame) for key in ("first_seen", "last_seen"))
+    y, x = _rows_axis(), _span_axis(span or _extent(moments), width)
     base = alt.Chart(_BARS).encode(
         y=y,
         x=x,
@@ -281,7 +289,14 @@ _Data: TypeAlias = "Mapping[str, Sequence[Mapping[str, object]]]"
 
 
 def _columns(  # noqa: PLR0913 -- what the public functions fix
-    frame: Frame, value: str, *, split: str | None, by: Bucket, width: int, height: int
+    frame: Frame,
+    value: str,
+    *,
+    split: str | None,
+    by: Bucket,
+    span: Span | None,
+    width: int,
+    height: int,
 ) -> Chart:
     """Return stacked columns; the pointer finds the whole column and reads all of its parts."""
     buckets: dict[dt.datetime, dict[str, int]] = {}
@@ -290,7 +305,8 @@ def _columns(  # noqa: PLR0913 -- what the public functions fix
         name = _name(row[split]) if split else value
         parts[name] = parts.get(name, 0) + int(row[value])
     names = [*_most(buckets.values()), _OTHER]
-    gap = max(_GAP, 1 - _WIDEST * len(buckets) / width)
+    starts = _starts(buckets, by, span)
+    gap = max(_GAP, 1 - _WIDEST * len(starts) / width)
     values, columns = [], []
     for start, counts in sorted(buckets.items()):
         end = _end(start, by)
@@ -312,9 +328,9 @@ def _columns(  # noqa: PLR0913 -- what the public functions fix
     axis = alt.Axis(title=None, tickCount=min(4, max(1, top)), format="~s")
     drawn = {each["name"] for each in values}
     key = _key([name for name in names if name in drawn]) if split else {}
-    starts = sorted(buckets)
     ticks = starts[:: -(-len(starts) // _ticks(width)) or 1]
-    x = _time_axis(_AXIS[by], width, [start.timestamp() * 1000 for start in ticks])
+    whole = (starts[0], _end(starts[-1], by)) if starts else None
+    x = _time_axis(_AXIS[by], width, whole, ticks)
     bars = (
         alt.Chart(_BARS)
         .mark_bar(aria=False)
@@ -392,18 +408,29 @@ def _ticks(width: int) -> int:
     return 4 if width < _NARROW else 9
 
 
-def _span_axis(moments: Sequence[dt.datetime], width: int) -> alt.X:
+def _extent(moments: Iterable[dt.datetime]) -> Span | None:
+    """Return the first and the last of some moments; None where there is none."""
+    known = sorted(moments)
+    return (known[0], known[-1]) if known else None
+
+
+def _span_axis(span: Span | None, width: int) -> alt.X:
     """Return a horizontal axis on which days are told apart, or hours where they are few."""
-    few = bool(moments) and max(moments) - min(moments) < _FEW_DAYS
-    return _time_axis("%-d %b %H:%M" if few else _AXIS["day"], width)
+    few = span is not None and span[1] - span[0] < _FEW_DAYS
+    return _time_axis("%-d %b %H:%M" if few else _AXIS["day"], width, span)
 
 
-def _time_axis(form: str, width: int, values: Sequence[float] | None = None) -> alt.X:
-    """Return a horizontal axis of moments in UTC, labelled at these (in milliseconds), if any."""
+def _time_axis(
+    form: str, width: int, span: Span | None, ticks: Sequence[dt.datetime] = ()
+) -> alt.X:
+    """Return a horizontal axis of moments in UTC over a span, labelled at these moments, if any."""
     axis = alt.Axis(format=form, title=None, grid=False, tickCount=_ticks(width))
-    if values:
-        axis.values = list(values)
-    return alt.X("start:T", scale=alt.Scale(type="utc"), axis=axis)
+    if ticks:
+        axis.values = [tick.timestamp() * 1000 for tick in ticks]
+    scale = alt.Scale(type="utc")
+    if span is not None:
+        scale.domain = [moment.timestamp() * 1000 for moment in span]
+    return alt.X("start:T", scale=scale, axis=axis)
 
 
 def _rows_axis() -> alt.Y:
@@ -496,6 +523,22 @@ def _repository(row: Mapping[str, Any]) -> str:
 def _name(value: object) -> str:
     """Return foreign text as it may be read; what the log does not tell is said to be unknown."""
     return visible(value) if isinstance(value, str) else _UNKNOWN
+
+
+def _starts(known: Iterable[dt.datetime], by: Bucket, span: Span | None) -> list[dt.datetime]:
+    """Return the first moment of every bucket of a span; without one, of those that are known."""
+    starts = sorted(known)
+    if span is None:
+        return starts
+    since, until = span
+    start = since.replace(hour=0, minute=0, second=0, microsecond=0)
+    if by != "day":
+        start -= dt.timedelta(days=start.weekday() if by == "week" else start.day - 1)
+    every = []
+    while start < until:
+        every.append(start)
+        start = _end(start, by)
+    return every
 
 
 def _end(start: dt.datetime, by: Bucket) -> dt.datetime:

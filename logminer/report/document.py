@@ -1,7 +1,8 @@
 """The report as one JSON object, for programs.
 
 Keys are those of `Report` and of its rows, in a fixed order, and always all present;
-what is not known is null. Times are RFC 3339 in UTC, shares and changes are fractions.
+what is not known is null, and so is `declared` where no inventory was taken.
+Times are RFC 3339 in UTC, shares and changes are fractions.
 Everything beyond ASCII is escaped, so that the text is also harmless on a terminal.
 """
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from logminer.analysis.source import Rows
     from logminer.period import Period
     from logminer.report.build import Report
+    from logminer.report.drift import Drift
 
 SCHEMA_VERSION = 1
 """Rises when a key changes its meaning or goes away; not when one is added."""
@@ -51,9 +53,21 @@ def write(report: Report, out: TextIO) -> None:
         "unpinned": _rows(report.unpinned),
         "drift": _rows(report.drift),
         "new_and_gone": _rows(report.new_and_gone),
+        "declared": _declared(report.declared),
     }
     json.dump(document, out, indent=2, allow_nan=False)
     out.write("\n")
+
+
+def _declared(built: Drift | None) -> dict[str, object] | None:
+    """Return what is declared beside what was pulled, under the names `logminer drift` uses."""
+    if built is None:
+        return None
+    return {
+        "notes": list(built.notes),
+        "coverage": dict(built.coverage),
+        **{name: _rows(rows) for name, rows in built.sections.items()},
+    }
 
 
 def _period(period: Period) -> dict[str, str]:

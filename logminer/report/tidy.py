@@ -21,6 +21,11 @@ and never a column. `value` is always a number, empty where there is none.
 | unpinned | registry | |
 | drift | tag | digest |
 | new, gone | registry | repository |
+| declared_coverage | | |
+| declared_pulled_as_declared, …_never_pulled, …_moving_tags | reference | |
+| declared_never_declared | reference | cause |
+| declared_detours | source | declared way, pulled way |
+| declared_became | image as written | image that it became |
 
 An empty name or detail means that the log does not tell.
 A name is foreign text, and a cell of it is nothing but text (`logminer.foreign.cell`).
@@ -29,15 +34,16 @@ A name is foreign text, and a cell of it is nothing but text (`logminer.foreign.
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 from logminer.foreign import cell
+from logminer.report.drift import named
 from logminer.report.stamp import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    from logminer.analysis.source import Rows
+    from logminer.analysis.source import Row, Rows
     from logminer.report.build import Report
 
 COLUMNS = ("since", "until", "section", "name", "detail", "measure", "value")
@@ -74,9 +80,14 @@ def _figures(report: Report) -> Iterator[tuple[str, object, object, str, float |
     for change in ("new", "gone"):
         part = [row for row in report.new_and_gone if row["change"] == change]
         yield from _section(change, part, "registry", "repository")
+    if report.declared is not None:
+        for measure, count in report.declared.coverage.items():
+            yield "declared_coverage", None, None, measure, count
+        for name, rows in report.declared.sections.items():
+            yield from _section(f"declared_{name}", rows, named, _beside)
 
 
-_Key: TypeAlias = "str | Callable[[Mapping[str, Any]], object]"
+_Key: TypeAlias = "str | Callable[[Row], object]"
 """What names a row: a column, or what is made of several."""
 
 
@@ -97,43 +108,50 @@ _IDS = frozenset({"project_id"})
 """Numbers that are names."""
 
 
-def _told(key: _Key | None, row: Mapping[str, Any]) -> object:
+def _told(key: _Key | None, row: Row) -> object:
     """Return what names a row."""
     if key is None:
         return None
     return row[key] if isinstance(key, str) else key(row)
 
 
-def _day(row: Mapping[str, Any]) -> object:
+def _day(row: Row) -> object:
     """Return the first day of a bucket."""
     return f"{row['start']:%Y-%m-%d}"
 
 
-def _window(row: Mapping[str, Any]) -> object:
+def _window(row: Row) -> object:
     """Return the first moment of six hours."""
     return stamp(row["start"])
 
 
-def _asker(row: Mapping[str, Any]) -> object:
+def _asker(row: Row) -> object:
     """Return who asked Docker Hub."""
     if isinstance(row["runner"], str):
         return f"{row['instance']} {row['runner']}"
     return f"{row['via']} {row['proxy']}"
 
 
-def _repository(row: Mapping[str, Any]) -> object:
+def _repository(row: Row) -> object:
     """Return the full name of a repository."""
     return f"{row['registry']}/{row['repository']}"
 
 
-def _tag(row: Mapping[str, Any]) -> object:
+def _tag(row: Row) -> object:
     """Return a tag with the repository that it is in."""
     return f"{_repository(row)}:{row['tag']}"
 
 
-def _project(row: Mapping[str, Any]) -> object:
+def _project(row: Row) -> object:
     """Return a project, told apart from its namesakes on other servers."""
     return f"{row['instance']}/{row['project_path']}"
+
+
+def _beside(row: Row) -> object:
+    """Return what tells apart rows about one declared image."""
+    if "declared_via" in row:
+        return f"{row['declared_via']}, {row['pulled_via']}"
+    return row.get("cause", row.get("pulled"))
 
 
 def _text(name: object) -> str:
