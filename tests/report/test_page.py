@@ -5,6 +5,7 @@ Needs Chromium (Debian's package `chromium`); without one the tests that open it
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import shutil
 from contextlib import contextmanager
@@ -329,3 +330,39 @@ def test_every_chart_of_an_empty_frame(report: Report) -> None:
     ):
         assert charts.picture(draw(pd.DataFrame(rows).head(0))).startswith("<svg")
         assert charts.picture(draw([])).startswith("<svg")
+
+
+QUARTER = (dt.datetime(2026, 7, 1, tzinfo=dt.UTC), dt.datetime(2026, 10, 1, tzinfo=dt.UTC))
+
+
+def reach(chart: charts.Chart) -> list[dt.datetime]:
+    """Return the ends of a chart's axis of time."""
+    layers = chart.to_dict(validate=False)["layer"]
+    scales = [layer["encoding"].get("x", {}).get("scale", {}) for layer in layers]
+    (domain,) = {tuple(scale["domain"]) for scale in scales if scale.get("type") == "utc"}
+    return [dt.datetime.fromtimestamp(each / 1000, dt.UTC) for each in domain]
+
+
+@pytest.mark.parametrize(
+    ("by", "first", "last"), [("day", (7, 1), 1), ("week", (6, 29), 5), ("month", (7, 1), 1)]
+)
+def test_time_reaches_over_the_whole_period(
+    by: charts.Bucket, first: tuple[int, int], last: int, report: Report
+) -> None:
+    """What was not harvested, or not seen to fail, is an empty place and not a shorter axis."""
+    ends = [dt.datetime(2026, *first, tzinfo=dt.UTC), dt.datetime(2026, 10, last, tzinfo=dt.UTC)]
+    few = report.failed_by_kind[:1]
+
+    for draw in (charts.failures_over_time, charts.pulls_over_time):
+        rows = [row | {"pulls": 1, "start": dt.datetime(2026, 8, 1, tzinfo=dt.UTC)} for row in few]
+        assert reach(draw(rows, split="error_kind", by=by, span=QUARTER)) == ends
+    assert reach(charts.hub_pressure(report.hub_pressure, span=QUARTER)) == list(QUARTER)
+    assert reach(charts.drift(report.drift, span=QUARTER)) == list(QUARTER)
+
+
+def test_without_a_period_time_is_as_long_as_the_data(report: Report) -> None:
+    """In a notebook a frame is all that there is."""
+    (row, *_) = report.failed_by_kind
+    day = row["start"]
+
+    assert reach(charts.failures_over_time([row], by="day")) == [day, day + dt.timedelta(days=1)]
