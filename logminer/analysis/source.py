@@ -138,7 +138,7 @@ class Question:
                 return taken(connection, self.statement(self.table), values)
         if isinstance(source, Anywhere) and not source.is_plain:
             # DuckDB asks it for the columns that the question reads.
-            return self._of(source.dataset(self.table, *bounds.days), values, taken)
+            return self._of(source.dataset(self.table, *bounds.days), values, taken, far=True)
         return steady(
             lambda: source.files(self.table, *bounds.days),
             lambda files: (
@@ -149,12 +149,17 @@ class Question:
         )
 
     def _of(
-        self, table: pa.Table | ds.Dataset, values: Mapping[str, Parameter], taken: Taken[_T]
+        self,
+        table: pa.Table | ds.Dataset,
+        values: Mapping[str, Parameter],
+        taken: Taken[_T],
+        *,
+        far: bool = False,
     ) -> _T:
         """Return the answer about the rows of a table."""
         with database([], memory=LESS_MEMORY) as connection:
             connection.register("given", table)
-            return taken(connection, self.statement("given"), values)
+            return taken(connection, self.statement("given", far=far), values)
 
     def _read(self, files: list[str], values: Mapping[str, Parameter], taken: Taken[_T]) -> _T:
         """Return the answer about the rows in some files."""
@@ -171,15 +176,17 @@ class Question:
         """Every column the statement reads, in a fixed order."""
         return tuple(dict.fromkeys((*self.needed, *self.optional)))
 
-    def statement(self, origin: str) -> str:
+    def statement(self, origin: str, *, far: bool = False) -> str:
         """Return the whole statement; every part of it is a constant of this package.
 
-        Rows are read again wherever a statement names them: each time only some of their columns,
-        where a copy would hold all of them.
+        Wherever it names `rows` they are read again, each time only those columns that are needed
+        there: a copy would hold all of them, and seldom fit into memory. What is far away is read
+        once all the same.
         """
         columns = ", ".join(f'"{name}"' for name in self.read)
+        copied = far and self.sql.lstrip().startswith(",")  # else it names them once
         return f"""
-            WITH rows AS NOT MATERIALIZED (
+            WITH rows AS {"" if copied else "NOT"} MATERIALIZED (
                 SELECT {columns}, coalesce(started_at, created_at) AS moment
                 FROM {origin}
                 WHERE ($since::TIMESTAMPTZ IS NULL OR moment >= $since::TIMESTAMPTZ)
@@ -436,7 +443,8 @@ class Comparison:
                 connection.register("stated", told)
                 return taken(connection, self._used.statement("images"), values)
         if not source.is_plain:
-            return self._of(source.dataset("images", *bounds.days), told, values, taken)
+            far = source.dataset("images", *bounds.days)
+            return self._of(far, told, values, taken, far=True)
         return steady(
             lambda: source.files("images", *bounds.days),
             lambda files: (
@@ -452,12 +460,14 @@ class Comparison:
         stated: pa.Table | ds.Dataset,
         values: Mapping[str, Parameter],
         taken: Taken[_T],
+        *,
+        far: bool = False,
     ) -> _T:
         """Return the answer about the rows of two tables."""
         with database([], memory=LESS_MEMORY) as connection:
             connection.register("given", used)
             connection.register("stated", stated)
-            return taken(connection, self._used.statement("given"), values)
+            return taken(connection, self._used.statement("given", far=far), values)
 
     def _read(
         self,
