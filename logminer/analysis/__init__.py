@@ -34,6 +34,9 @@ The verbs by the question they answer:
     which lines of which logs say so          evidence
     anything else, in SQL                     query, stream
 
+A verb answers with plain rows, too: `by_registry.rows(store, period="2026-Q3")` is a list of dicts
+with the same columns, datetimes for times and None for what is missing, and needs no pandas.
+
 pandas, pyarrow and DuckDB are imported by the first question, not by this package, because
 the command line imports it for every command.
 """

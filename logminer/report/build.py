@@ -32,7 +32,7 @@ _COLOURS = 6
 OTHER = "other"
 """Stands for every registry that is not among the most pulled."""
 
-_MANY = 300
+MANY = 300
 """Most rows of a list of combinations that a report holds, the worst ones: windows of Docker Hub
 pressure, projects that go beside a proxy. On a large store there may be a million."""
 
@@ -193,7 +193,7 @@ def _asked(
     length = period.until - period.since
     charted_by: By = "day" if length <= _DAYS else "week" if length <= _WEEKS else "month"
     split = analysis.pulls_over_time.rows(
-        source, by=charted_by, split="registry", limit=_MANY, period=period
+        source, by=charted_by, split="registry", limit=MANY, period=period
     )
     failed = analysis.failed_pulls_over_time.rows(source, by=charted_by, period=period)
     changed = analysis.new_and_gone.rows(source, period=period, before=previous)
@@ -215,8 +215,8 @@ def _asked(
             _summed(failed, ("start", "error_kind"), ("failed", "rescued")),
             key=lambda row: (row["start"], row["error_kind"] is None, row["error_kind"] or ""),
         ),
-        hub_pressure=analysis.docker_hub_pressure.rows(source, limit=_MANY, period=period),
-        proxy_bypass=analysis.proxy_bypass.rows(source, limit=_MANY, period=period),
+        hub_pressure=analysis.docker_hub_pressure.rows(source, limit=MANY, period=period),
+        proxy_bypass=analysis.proxy_bypass.rows(source, limit=MANY, period=period),
         bypassed=analysis.bypassed.rows(source, period=period),
         unpinned=analysis.unpinned.rows(source, limit=TOP, period=period),
         drift=analysis.digest_drift.rows(source, limit=TOP, period=period),

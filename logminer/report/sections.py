@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from logminer.foreign import visible
 from logminer.report import drift, marks, words
+from logminer.report.build import MANY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,8 +115,8 @@ class Section:
     """Stands in place of rows."""
     bar: tuple[int, int] | None = None
     """The column whose counts are drawn as bars, and the count that is the whole length."""
-    left: int = 0
-    """How many more rows there are, which are not shown."""
+    left: str = ""
+    """How many more rows there are, which are not shown; empty where these are all."""
 
     @property
     def names(self) -> int:
@@ -357,6 +358,7 @@ def _pressure(report: Report) -> Section:
         f" address share a limit. Windows over 100: {_at_least(over[100], windows)}, over 200:"
         f" {_at_least(over[200], windows)}.",
         none="Docker Hub was not asked.",
+        cut=len(windows) >= MANY,
     )
 
 
@@ -492,15 +494,20 @@ def _section(  # noqa: PLR0913 -- the fields of a section
     none: str = "none",
     bar: tuple[int, int] | None = None,
     whole: int | None = None,
+    cut: bool = False,
 ) -> Section:
-    """Return a section with a row for each row of an answer, of which there are `whole` in all."""
+    """Return a section with a row for each row of an answer, of which there are `whole` in all.
+
+    An answer that was `cut` may have more rows than it says.
+    """
+    left = (len(rows) if whole is None else whole) - _FEW
     return Section(
         key=key,
         title=title,
         says=says,
         none=none,
         bar=bar,
-        left=max(0, (len(rows) if whole is None else whole) - _FEW),
+        left=f"{'at least ' if cut else ''}{words.count(left)}" if left > 0 else "",
         columns=tuple(column for column, _ in readers),
         rows=tuple(tuple(read(row) for _, read in readers) for row in rows[:_FEW]),
     )

@@ -121,7 +121,7 @@ def _sections(report: Report) -> Iterator[dict[str, object]]:
             "key": section.key,
             "title": section.title,
             "says": words.sentence(section.says),
-            "left": words.count(section.left) if section.left else "",
+            "left": section.left,
             "none": "" if cards else section.none,
             "columns": [section.columns[at] for at in shown],
             "rows": [] if cards else [_cells(section, row, shown) for row in section.rows],
