@@ -84,8 +84,8 @@ def shared(extent: Extent, tables: Mapping[str, Sequence[str]]) -> Iterator[None
     every file's footer is read once; where there are few rows, they are read once, too.
     """
     files = [file for paths in tables.values() for file in paths]
-    cached = "SET parquet_metadata_cache = true"
-    with _made(files, cached, memory=LESS_MEMORY) as connection:
+    settings = ("SET parquet_metadata_cache = true", "SET preserve_insertion_order = false")
+    with _made(files, *settings, memory=LESS_MEMORY) as connection:
         held = _Shared(
             connection=connection,
             readable=frozenset(files),
