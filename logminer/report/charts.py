@@ -8,6 +8,8 @@ pointer can ask stands as a description on a mark, most often an unseen one that
 row: Altair's own tooltip shows it in a notebook, a few lines of script show it in the page.
 Times are UTC.
 
+Channels are given as objects: of a text Altair asks its whole schema what it stands for.
+
 Seven colours at most: those of Okabe and Ito, which colour-blind readers can tell apart; what has
 no colour of its own is "other", and grey. Foreign text is data and never markup, and goes through
 `foreign.visible`.
@@ -201,8 +203,8 @@ def hub_pressure(frame: Frame, *, span: Span | None = None, width: int = WIDE) -
                 scale=alt.Scale(domain=[0, 1, 2], range=[COLOURS[0], COLOURS[3], COLOURS[5]]),
                 legend=None,
             ),
-            description="said:N",
-            tooltip="said:N",
+            description=alt.Description("said:N"),
+            tooltip=alt.Tooltip("said:N"),
         )
     )
     lines = alt.Chart(_LABELS)
@@ -210,7 +212,7 @@ def hub_pressure(frame: Frame, *, span: Span | None = None, width: int = WIDE) -
     rules = lines.mark_rule(aria=False, color=ALARM, strokeDash=[4, 3]).encode(y=y)
     labels = lines.mark_text(
         aria=False, color=ALARM, align="left", baseline="bottom", dx=2, dy=-3, fontSize=11
-    ).encode(x=alt.value(0), y=y, text="says:N")
+    ).encode(x=alt.value(0), y=y, text=alt.Text("says:N"))
     return _finished(
         [rules, labels, dots], {"bars": values, "labels": limited}, width=width, height=180
     )
@@ -246,10 +248,10 @@ def drift(frame: Frame, *, limit: int = 12, span: Span | None = None, width: int
         color=alt.Color(
             "name:N", scale=alt.Scale(domain=["0", "1"], range=list(COLOURS[:2])), legend=None
         ),
-        description="said:N",
-        tooltip="said:N",
+        description=alt.Description("said:N"),
+        tooltip=alt.Tooltip("said:N"),
     )
-    lines = base.mark_bar(height=8, yOffset=8).encode(x2="end:T")
+    lines = base.mark_bar(height=8, yOffset=8).encode(x2=alt.X2("end:T"))
     moves = base.mark_tick(thickness=4, height=14, yOffset=8)
     data = {"bars": spans, "labels": _labels(labels, width - 90)}
     height = _ROW * max(1, len(labels)) + 20
@@ -336,13 +338,13 @@ def _columns(  # noqa: PLR0913 -- what the public functions fix
         .mark_bar(aria=False)
         .encode(
             x=x,
-            x2="edge:T",
+            x2=alt.X2("edge:T"),
             y=alt.Y("from:Q", axis=axis),
-            y2="to:Q",
+            y2=alt.Y2("to:Q"),
             color=_colour(key) if split else alt.value(COLOURS[0]),
         )
     )
-    hover = _hover().encode(x=x, x2="end:T", y=alt.value(0), y2=alt.value("height"))
+    hover = _hover().encode(x=x, x2=alt.X2("end:T"), y=alt.value(0), y2=alt.value("height"))
     data: _Data = {"bars": values, "hover": columns}
     return _finished([bars, hover], data, width=width, height=height, key=key)
 
@@ -365,7 +367,7 @@ def _ranked(rows: Sequence[_Row], *, width: int) -> Chart:
         .encode(
             y=_rows_axis(),
             x=alt.X("from:Q", axis=None),
-            x2="to:Q",
+            x2=alt.X2("to:Q"),
             color=_colour(key) if key else alt.value(COLOURS[0]),
         )
     )
@@ -391,15 +393,17 @@ def _names() -> tuple[alt.Chart, alt.Chart]:
     names = base.mark_text(align="left", color=INK, aria=False, dy=-6, fontSize=12)
     totals = base.mark_text(align="right", color=DIM, aria=False, dy=-6, fontSize=12)
     return (
-        names.encode(y=_rows_axis(), x=alt.value(0), text="label:N"),
-        totals.encode(y=_rows_axis(), x=alt.value("width"), text="total:N"),
+        names.encode(y=_rows_axis(), x=alt.value(0), text=alt.Text("label:N")),
+        totals.encode(y=_rows_axis(), x=alt.value("width"), text=alt.Text("total:N")),
     )
 
 
 def _hover() -> alt.Chart:
     """Return marks that nobody sees and every pointer finds, each with its words."""
     marks = alt.Chart(_HOVER).mark_rect(opacity=0, fill=INK)
-    hover: alt.Chart = marks.encode(description="said:N", tooltip="said:N")
+    hover: alt.Chart = marks.encode(
+        description=alt.Description("said:N"), tooltip=alt.Tooltip("said:N")
+    )
     return hover
 
 
