@@ -13,6 +13,7 @@ started, or was created if it never started: a period may begin in the middle of
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import sys
 from dataclasses import dataclass
@@ -33,7 +34,6 @@ from logminer.analysis.when import When, span
 from logminer.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Mapping
 
     import duckdb
@@ -375,9 +375,18 @@ def _rows(
     """Return the answer to a statement, row by row."""
 
     def work() -> Rows:
-        answer = connection.execute(statement, dict(values))
-        names = [str(column[0]) for column in answer.description]
-        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+        asked = connection.sql(statement, params=values)
+        kinds = zip(asked.columns, map(str, asked.types), strict=True)
+        times = {name for name, kind in kinds if kind == "TIMESTAMP WITH TIME ZONE"}
+        # As they are, older DuckDBs hand them over only where there is a package for time zones.
+        shown = ", ".join(f'"{name}"' + "::TIMESTAMP" * (name in times) for name in asked.columns)
+        return [
+            {
+                name: cell.replace(tzinfo=dt.UTC) if name in times and cell else cell
+                for name, cell in zip(asked.columns, row, strict=True)
+            }
+            for row in asked.project(shown).fetchall()
+        ]
 
     return _told(connection, work)
 
