@@ -15,8 +15,9 @@ Words that mean the same in every answer:
 * project, job: counted by (`instance`, id), because two servers may give the same id;
 * a job belongs to the moment it started, or was created if it never started;
 * evidence: the address of a line in a job log (`job_url#L<line>`) that shows one of the rows that a
-  figure counts, of the newest job; null where the server named no address or the frame has no
-  column `job_url`, `job_id` or `line`. All of them: the verb `evidence`.
+  figure counts: of those that have an address, the newest job's (the largest id), and of its rows
+  the first in the log; null where no row has one or the frame has no column `job_url`, `job_id` or
+  `line`. All of them: the verb `evidence`.
 
 The verbs by the question they answer:
 
@@ -26,11 +27,15 @@ The verbs by the question they answer:
     what came, went, is no longer used        first_and_last_seen, new_and_gone
     what can change under an unchanged name   digest_drift, unpinned
     what could not be obtained, and why       failed_pulls, failed_pulls_over_time
-    who uses up our limit, who goes beside our proxy          docker_hub_pressure, proxy_bypass
+    who uses up our limit, who goes beside our proxy
+                                              docker_hub_pressure, proxy_bypass, bypassed
     who depends on these names                exposure
     what is declared, held against all that   drift, a module of verbs of its own
     which lines of which logs say so          evidence
     anything else, in SQL                     query, stream
+
+A verb answers with plain rows, too: `by_registry.rows(store, period="2026-Q3")` is a list of dicts
+with the same columns, datetimes for times and None for what is missing, and needs no pandas.
 
 pandas, pyarrow and DuckDB are imported by the first question, not by this package, because
 the command line imports it for every command.
@@ -43,7 +48,7 @@ from logminer.analysis.change import first_and_last_seen, new_and_gone
 from logminer.analysis.evidence import Filters, evidence
 from logminer.analysis.exposure import exposure
 from logminer.analysis.failures import failed_pulls, failed_pulls_over_time
-from logminer.analysis.hub import docker_hub_pressure, proxy_bypass
+from logminer.analysis.hub import bypassed, docker_hub_pressure, proxy_bypass
 from logminer.analysis.jobs import coverage, gaps
 from logminer.analysis.pulls import (
     by_registry,
@@ -66,6 +71,7 @@ __all__ = [
     "When",
     "by_registry",
     "by_role",
+    "bypassed",
     "coverage",
     "digest_drift",
     "docker_hub_pressure",

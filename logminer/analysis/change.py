@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from logminer.analysis.source import Question
+from logminer.analysis.source import Question, verb
 from logminer.analysis.when import When, clock, span
 from logminer.analysis.words import EVIDENCE, LINKED, PROJECTS, PULLS
 from logminer.errors import UsageError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from logminer.analysis.source import Source
+    from logminer.analysis.source import Asked, Source
 
 _COLUMNS = ("instance", "project_id", "registry", "repository", "outcome")
 _COUNTS = f"""
@@ -50,35 +50,32 @@ _NEW_AND_GONE = Question(
     columns=_COLUMNS,
     optional=LINKED,
     sql=f"""
-        , seen AS (
-            SELECT
-                registry,
-                repository,
-                moment >= $begin::TIMESTAMPTZ AS now,
-                {_COUNTS},
-                {EVIDENCE} AS evidence
+        , changed AS (
+            SELECT registry, repository, bool_or(moment >= $begin::TIMESTAMPTZ) AS now
             FROM rows
             WHERE repository IS NOT NULL
               AND (moment >= $begin::TIMESTAMPTZ OR moment < $ended::TIMESTAMPTZ)
-            GROUP BY registry, repository, now
+            GROUP BY registry, repository
+            HAVING now <> bool_or(moment < $ended::TIMESTAMPTZ)
         )
         SELECT
-            CASE WHEN now THEN 'new' ELSE 'gone' END AS change,
-            seen.* EXCLUDE (now)
-        FROM seen
-        WHERE NOT EXISTS (
-            SELECT 1 FROM seen AS other
-            WHERE other.registry = seen.registry AND other.repository = seen.repository
-              AND other.now <> seen.now
-        )
+            CASE WHEN any_value(now) THEN 'new' ELSE 'gone' END AS change,
+            registry,
+            repository,
+            {_COUNTS},
+            {EVIDENCE} AS evidence
+        FROM rows JOIN changed USING (registry, repository)
+        WHERE moment >= $begin::TIMESTAMPTZ OR moment < $ended::TIMESTAMPTZ
+        GROUP BY registry, repository
         ORDER BY change DESC, pulls DESC, uses DESC, registry, repository
     """,  # noqa: S608 -- only constants of this package
 )
 
 
+@verb
 def first_and_last_seen(
     source: Source | pd.DataFrame, *, unused_for: int = 0, **when: Unpack[When]
-) -> pd.DataFrame:
+) -> Asked:
     """Return one row for each repository that was not used for so many days, longest unused first.
 
     * `registry`, `repository` (text);
@@ -98,13 +95,14 @@ def first_and_last_seen(
     return _FIRST_AND_LAST.ask(source, when, now=now, unused_for=unused_for)
 
 
+@verb
 def new_and_gone(
     source: Source | pd.DataFrame,
     *,
     period: Period | str,
     before: Period | str | None = None,
     now: dt.datetime | None = None,
-) -> pd.DataFrame:
+) -> Asked:
     """Return one row for each repository used in only one of two periods, new ones first.
 
     * `change` (text): `new` (used in `period` and not in `before`) or `gone` (the reverse);

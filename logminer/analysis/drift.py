@@ -18,13 +18,13 @@ of the newest use. They are null where GitLab gave no address.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias, Unpack
 
-from logminer.analysis.source import Anywhere, Comparison, Frames
+from logminer.analysis.source import Comparison, verb
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from logminer.analysis.source import Anywhere, Asked, Frames
     from logminer.analysis.when import When
 
 Both: TypeAlias = "Anywhere | Frames"
@@ -274,7 +274,8 @@ _BECAME: Final = _comparison(
 )
 
 
-def coverage(source: Both, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def coverage(source: Both, **when: Unpack[When]) -> Asked:
     """Return one row, all int64, that says for how much the comparison speaks.
 
     `projects` with an inventory, those `without_inventory` whose jobs are in the asked time;
@@ -283,9 +284,8 @@ def coverage(source: Both, **when: Unpack[When]) -> pd.DataFrame:
     return _COVERAGE.ask(source, when)
 
 
-def pulled_as_declared(
-    source: Both, *, limit: int | None = None, **when: Unpack[When]
-) -> pd.DataFrame:
+@verb
+def pulled_as_declared(source: Both, *, limit: int | None = None, **when: Unpack[When]) -> Asked:
     """Return one row for each image that is declared and was pulled, most pulled first.
 
     `reference`; `projects`, `jobs`, `uses`, `pulls`, `declarations` (int64); `file_url`, `log_url`.
@@ -293,7 +293,8 @@ def pulled_as_declared(
     return _PULLED.ask(source, when, limit=limit)
 
 
-def never_pulled(source: Both, *, limit: int | None = None, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def never_pulled(source: Both, *, limit: int | None = None, **when: Unpack[When]) -> Asked:
     """Return one row for each image that is declared and that no job of the project had.
 
     `reference`; `kinds` of the files; `projects`, `jobs` that asked for it in vain,
@@ -303,7 +304,8 @@ def never_pulled(source: Both, *, limit: int | None = None, **when: Unpack[When]
     return _NEVER_PULLED.ask(source, when, limit=limit)
 
 
-def never_declared(source: Both, *, limit: int | None = None, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def never_declared(source: Both, *, limit: int | None = None, **when: Unpack[When]) -> Asked:
     """Return one row for each image and cause that was pulled and that its project never declares.
 
     `reference`; `projects`, `jobs`, `uses`, `pulls` (int64); `file_url` of what explains it, if
@@ -321,7 +323,8 @@ def never_declared(source: Both, *, limit: int | None = None, **when: Unpack[Whe
     return _NEVER_DECLARED.ask(source, when, limit=limit)
 
 
-def moving_tags(source: Both, *, limit: int | None = None, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def moving_tags(source: Both, *, limit: int | None = None, **when: Unpack[When]) -> Asked:
     """Return one row for each declared tag under which several digests were pulled.
 
     `reference`; `digests` (int64); `first_digest` and `last_digest` in the asked time; `projects`,
@@ -330,7 +333,8 @@ def moving_tags(source: Both, *, limit: int | None = None, **when: Unpack[When])
     return _MOVING_TAGS.ask(source, when, limit=limit)
 
 
-def detours(source: Both, *, limit: int | None = None, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def detours(source: Both, *, limit: int | None = None, **when: Unpack[When]) -> Asked:
     """Return one row for each image that came another way than it is declared.
 
     `source`, as its own registry knows it; `declared_via` and `pulled_via`: the proxy or cache, or
@@ -339,7 +343,8 @@ def detours(source: Both, *, limit: int | None = None, **when: Unpack[When]) -> 
     return _DETOURS.ask(source, when, limit=limit)
 
 
-def became(source: Both, *, limit: int | None = None, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def became(source: Both, *, limit: int | None = None, **when: Unpack[When]) -> Asked:
     """Return one row for each unresolved image and each that jobs had in its place.
 
     `image` as written; `pulled` as the log names it and its `reference`, both null where no log
@@ -350,10 +355,10 @@ def became(source: Both, *, limit: int | None = None, **when: Unpack[When]) -> p
     A use fits a declaration of the same job and role (of any job, for a build) whose written text
     it matches.
     """
-    frame = _BECAME.ask(source, when, limit=limit)
-    pairs = zip(frame["image"], frame["pulled"], strict=True)
-    frame.insert(3, "variables", [values_of(image, pulled) for image, pulled in pairs])
-    return frame
+    asked = _BECAME.ask(source, when, limit=limit)
+    return replace(
+        asked, added=(3, "variables", lambda row: values_of(row["image"], row["pulled"]))
+    )
 
 
 _VARIABLE: Final = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_]\w*)[^}]*\}|(?P<plain>[A-Za-z_]\w*))")

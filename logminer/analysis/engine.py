@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import duckdb
@@ -41,13 +42,34 @@ _FEW: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """Whose rows many questions are about, of which days, and which columns of them."""
+
+    source: object
+    days: tuple[dt.date | None, dt.date | None]
+    """The second one exclusive; None leaves that side open."""
+    columns: Mapping[str, Sequence[str]]
+    """By table."""
+
+    def encloses(self, source: object, days: tuple[dt.date | None, dt.date | None]) -> bool:
+        """Return whether these are some of its days."""
+        (since, until), (first, last) = self.days, days
+        return (
+            self.source is source
+            and (since is None or (first is not None and since <= first))
+            and (until is None or (last is not None and last <= until))
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Shared:
     """A database for many questions."""
 
     connection: duckdb.DuckDBPyConnection
     readable: frozenset[str]
+    extent: Extent
     loaded: frozenset[str]
-    """Those of the files whose rows lie in it already, in tables of their own."""
+    """Tables that hold the columns of all rows of the extent."""
 
 
 _SHARED: ContextVar[_Shared | None] = ContextVar("_SHARED", default=None)
@@ -55,19 +77,20 @@ _SHARED: ContextVar[_Shared | None] = ContextVar("_SHARED", default=None)
 
 
 @contextmanager
-def shared(tables: Mapping[str, Sequence[str]]) -> Iterator[None]:
-    """Let all questions about the files of these tables be asked of one database while this lasts.
+def shared(extent: Extent, tables: Mapping[str, Sequence[str]]) -> Iterator[None]:
+    """Let all questions about an extent be asked of one database while this lasts.
 
-    A report asks many: the database is made once and every file's footer is read once; where there
-    are few rows, they are read once, too.
+    `tables` are the files that hold it. A report asks many questions: the database is made once and
+    every file's footer is read once; where there are few rows, they are read once, too.
     """
     files = [file for paths in tables.values() for file in paths]
-    cached = "SET parquet_metadata_cache = true"
-    with _made(files, cached, memory=LESS_MEMORY) as connection:
+    settings = ("SET parquet_metadata_cache = true", "SET preserve_insertion_order = false")
+    with _made(files, *settings, memory=LESS_MEMORY) as connection:
         held = _Shared(
             connection=connection,
             readable=frozenset(files),
-            loaded=frozenset(files if _load(connection, tables) else ()),
+            extent=extent,
+            loaded=_loaded(connection, extent, tables),
         )
         token = _SHARED.set(held)
         try:
@@ -76,28 +99,54 @@ def shared(tables: Mapping[str, Sequence[str]]) -> Iterator[None]:
             _SHARED.reset(token)
 
 
-def loaded(files: Sequence[str]) -> bool:
-    """Return whether the rows of these files, and others, lie in the shared database's tables."""
-    held = _SHARED.get()
-    return held is not None and bool(files) and held.loaded.issuperset(files)
-
-
-def _load(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Sequence[str]]) -> bool:
-    """Copy the rows of the files into tables, where they are few; returns whether it was done."""
+def _loaded(
+    connection: duckdb.DuckDBPyConnection, extent: Extent, tables: Mapping[str, Sequence[str]]
+) -> frozenset[str]:
+    """Copy an extent's rows into tables where they are few; returns the names of these."""
     import duckdb  # noqa: PLC0415 -- heavy, see the package docstring
 
-    origin = "FROM read_parquet($files, hive_partitioning = false)"
-    given = {table: {"files": list(files)} for table, files in tables.items() if files}
-    try:
-        for files in given.values():
-            ((rows,),) = connection.execute(f"SELECT count(*) {origin}", files).fetchall()
-            if rows > _FEW:
-                return False
-        for table, files in given.items():
-            connection.execute(f'CREATE TABLE "{table}" AS {origin}', files)
-    except duckdb.Error:
-        return False  # taken away by a harvest, or damaged: the question that reads it will say so
-    return True
+    loaded = set()
+    for table, files in tables.items():
+        columns = ", ".join(f'"{name}"' for name in extent.columns.get(table, ()))
+        if not files or not columns:
+            continue
+        copied = (
+            f'CREATE TABLE "{table}" AS SELECT {columns} FROM '  # noqa: S608 -- names of ours
+            f"read_parquet($files, hive_partitioning = false) LIMIT {_FEW + 1}"
+        )
+        try:
+            ((rows,),) = connection.execute(copied, {"files": list(files)}).fetchall()
+        except duckdb.Error:
+            continue  # taken away by a harvest, or damaged: the question that reads it will say so
+        if rows <= _FEW:
+            loaded.add(table)
+        else:
+            connection.execute(f'DROP TABLE "{table}"')
+    return frozenset(loaded)
+
+
+@contextmanager
+def loaded(
+    source: object,
+    days: tuple[dt.date | None, dt.date | None],
+    table: str,
+    columns: Sequence[str],
+) -> Iterator[duckdb.DuckDBPyConnection | None]:
+    """Yield the shared database if its table of this name holds all these rows, None otherwise.
+
+    It may hold other days' rows, too.
+    """
+    held = _SHARED.get()
+    if (
+        held is None
+        or table not in held.loaded
+        or not held.extent.encloses(source, days)
+        or not set(columns) <= set(held.extent.columns[table])
+    ):
+        yield None
+        return
+    with held.connection.cursor() as cursor:
+        yield cursor
 
 
 @contextmanager

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from logminer.analysis.source import Question, at_least_one
+from logminer.analysis.source import Question, at_least_one, verb
 from logminer.analysis.when import When
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from logminer.analysis.source import Source
+    from logminer.analysis.source import Asked, Source
 
 _ASKED = (
     *("instance", "project_path", "job_name", "registry", "repository", "tag", "digest"),
@@ -64,9 +64,10 @@ class Filters(When, total=False):
     error_kind: str | None
 
 
+@verb
 def evidence(
     source: Source | pd.DataFrame, *, limit: int = 100, **filters: Unpack[Filters]
-) -> pd.DataFrame:
+) -> Asked:
     """Return the uses behind a figure, newest first: `evidence(store, outcome="failed")`.
 
     Beside the time, takes columns of `images` and the value each must have (see `Filters`).

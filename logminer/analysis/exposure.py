@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from logminer.analysis.names import read_names, wanted
-from logminer.analysis.source import Question
+from logminer.analysis.source import Question, verb
 from logminer.analysis.words import (
     EVIDENCE,
     FAILED,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from logminer.analysis.source import Source
+    from logminer.analysis.source import Asked, Source
     from logminer.analysis.when import When
 
 _EXPOSURE = Question(
@@ -102,9 +102,10 @@ _EXPOSURE = Question(
 )
 
 
+@verb
 def exposure(
     source: Source | pd.DataFrame, names: Iterable[str] | Path, **when: Unpack[When]
-) -> pd.DataFrame:
+) -> Asked:
     """Return which jobs depend on images of these names: name by name, most uses first.
 
     A name is an organisation (`bitnami`), a repository, a registry or a pattern (`bitnami/*`,
@@ -117,12 +118,13 @@ def exposure(
     * `via` (text): the proxy it came through, null if it was asked for directly;
     * `instance` (text), `project_id` (int64), `project_path` (text: the last one), `job_name`
       (text);
-    * `roles`, `pipeline_sources` (text): what it was for, what started the pipelines;
+    * `roles`, `pipeline_sources` (text): what it was for, what started the pipelines (null where no
+      server told);
     * `uses` (int64); `scheduled_uses` (int64): those in pipelines that a schedule started;
     * `pulls`, `failed`, `jobs` (int64);
     * `first_seen`, `last_seen` (datetime64, UTC);
     * `tags` (text), `digest_count` (int64), `digests` (text): what was used; of many the first ten
-      by name;
+      by name, null where no log tells any;
     * `evidence` (text): address of a line in a job log, see `logminer.analysis`.
 
     Raises UsageError for a text that can name no image and for a file that cannot be read.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 from logminer.analysis.pulls import known_width
-from logminer.analysis.source import Question
+from logminer.analysis.source import Question, verb
 from logminer.analysis.words import EVIDENCE, JOBS, LINKED
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from logminer.analysis.pulls import By
-    from logminer.analysis.source import Source
+    from logminer.analysis.source import Asked, Source
     from logminer.analysis.when import When
 
 _COLUMNS = ("instance", "job_id", "registry", "outcome", "error_kind")
@@ -54,7 +54,8 @@ _OVER_TIME = Question(
 )
 
 
-def failed_pulls(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def failed_pulls(source: Source | pd.DataFrame, **when: Unpack[When]) -> Asked:
     """Return one row for each registry and kind of error, most failures first.
 
     * `registry` (text): null where the log does not tell;
@@ -68,9 +69,10 @@ def failed_pulls(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.Data
     return _FAILED_PULLS.ask(source, when)
 
 
+@verb
 def failed_pulls_over_time(
     source: Source | pd.DataFrame, *, by: By = "week", **when: Unpack[When]
-) -> pd.DataFrame:
+) -> Asked:
     """Return the rows of `failed_pulls` for each day, week or month in which there are any.
 
     * `start` (datetime64, UTC): the first moment of the bucket; then the columns of `failed_pulls`.

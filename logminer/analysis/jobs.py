@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from logminer.analysis.source import Question
+from logminer.analysis.source import Question, verb
 from logminer.analysis.words import JOBS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from logminer.analysis.source import Source
+    from logminer.analysis.source import Asked, Source
     from logminer.analysis.when import When
 
 _OF_LOGS_READ = {
@@ -63,7 +63,7 @@ _GAPS = Question(
             {JOBS} AS jobs,
             min(moment) AS first_seen,
             max(moment) AS last_seen,
-            arg_max(job_url, job_id) AS evidence
+            (max(row(job_id, job_url)) FILTER (job_url IS NOT NULL))[2] AS evidence
         FROM rows
         JOIN (VALUES {_VALUES}) AS kinds(gap)
           ON CASE gap {_HAS} ELSE trace_state = gap END
@@ -75,7 +75,8 @@ _GAPS = Question(
 )
 
 
-def coverage(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def coverage(source: Source | pd.DataFrame, **when: Unpack[When]) -> Asked:
     """Return one row that counts jobs by what became of their logs, all int64.
 
     * `jobs`: every job harvested; the sum of the next seven;
@@ -89,14 +90,15 @@ def coverage(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFram
     return _COVERAGE.ask(source, when)
 
 
-def gaps(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def gaps(source: Source | pd.DataFrame, **when: Unpack[When]) -> Asked:
     """Return one row for each reason why answers may be incomplete, executor and runner version.
 
     * `gap` (text): a column of `coverage` that counts it, the doubtful logs before the unread ones;
     * `executor`, `runner_version` (text): null where no log tells;
     * `jobs` (int64);
     * `first_seen`, `last_seen` (datetime64, UTC): when the first and the last of them was;
-    * `evidence` (text): address of the newest of these jobs.
+    * `evidence` (text): address of the newest of these jobs that has one.
 
     A log may be doubtful in two ways, and then counts in both.
     """

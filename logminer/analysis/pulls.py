@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack, get_args
 
-from logminer.analysis.source import Question, at_least_one
+from logminer.analysis.source import Question, at_least_one, verb
 from logminer.analysis.split import KEYS, NAME, known
 from logminer.analysis.words import EVIDENCE, FAILED, LINKED, PROJECTS, PULLS, SHARE
 from logminer.errors import UsageError
@@ -13,7 +13,7 @@ from logminer.model import Role
 if TYPE_CHECKING:
     import pandas as pd
 
-    from logminer.analysis.source import Source
+    from logminer.analysis.source import Asked, Source
     from logminer.analysis.split import Split
     from logminer.analysis.when import When
 
@@ -25,37 +25,43 @@ _TOTALS = Question(
     columns=("registry", "repository", "outcome"),
     sql=f"""
         SELECT
-            count(*) AS uses,
-            {PULLS} AS pulls,
-            -- A registry holds no slash, so two pairs never give one text; null stays null.
-            count(DISTINCT registry || '/' || repository) FILTER (outcome = 'pulled')
+            coalesce(sum(uses), 0)::BIGINT AS uses,
+            coalesce(sum(pulls), 0)::BIGINT AS pulls,
+            count(*) FILTER (pulls > 0 AND registry IS NOT NULL AND repository IS NOT NULL)
                 AS repositories,
-            {FAILED} AS failed
-        FROM rows
+            coalesce(sum(failed), 0)::BIGINT AS failed
+        FROM (
+            SELECT registry, repository, count(*) AS uses, {PULLS} AS pulls, {FAILED} AS failed
+            FROM rows
+            GROUP BY registry, repository
+        )
     """,  # noqa: S608 -- only constants of this module
 )
 
 _BUCKETS = """
-    unnest(generate_series(
-        date_trunc($by, coalesce($since::TIMESTAMPTZ, min(moment))),
-        coalesce($until::TIMESTAMPTZ - INTERVAL 1 MICROSECOND, max(moment)),
-        ('1 ' || $by)::INTERVAL
-    ))
+    bucket AS (
+        SELECT unnest(generate_series(
+            coalesce(date_trunc($by, $since::TIMESTAMPTZ), min(start)),
+            coalesce($until::TIMESTAMPTZ - INTERVAL 1 MICROSECOND, max(start)),
+            ('1 ' || $by)::INTERVAL
+        )) AS start
+        FROM keyed
+    )
 """
-"""The first moment of every bucket of the asked time, over `rows`."""
+"""The first moment of every bucket of the asked time, over `keyed`, which has those with a row."""
 
 _OVER_TIME = Question(
     table="images",
     columns=("outcome",),
     sql=f"""
-        SELECT
-            bucket.start,
-            {PULLS} AS pulls,
-            {FAILED} AS failed
-        FROM (SELECT {_BUCKETS} AS start FROM rows) AS bucket
-        LEFT JOIN rows ON date_trunc($by, rows.moment) = bucket.start
-        GROUP BY bucket.start
-        ORDER BY bucket.start
+        , keyed AS (
+            SELECT date_trunc($by, moment) AS start, {PULLS} AS pulls, {FAILED} AS failed
+            FROM rows
+            GROUP BY ALL
+        ), {_BUCKETS}
+        SELECT start, coalesce(pulls, 0) AS pulls, coalesce(failed, 0) AS failed
+        FROM bucket LEFT JOIN keyed USING (start)
+        ORDER BY start
     """,  # noqa: S608 -- only constants of this module
 )
 
@@ -68,7 +74,7 @@ _SPLIT_OVER_TIME = {
                 SELECT
                     date_trunc($by, moment) AS start,
                     {key.key} AS key,
-                    arg_max({key.name}, job_id) AS name,
+                    {key.newest} AS name,
                     max(job_id) AS newest,
                     any_value(instance) AS instance,
                     count(*) AS uses,
@@ -93,14 +99,13 @@ _SPLIT_OVER_TIME = {
                     {NAME} AS name,
                     row_number() OVER (ORDER BY pulls DESC, uses DESC, key NULLS LAST) AS place
                 FROM top
-            )
+            ), {_BUCKETS}
             SELECT
                 bucket.start,
                 named.name AS {split},
                 coalesce(keyed.pulls, 0) AS pulls,
                 coalesce(keyed.failed, 0) AS failed
-            FROM (SELECT {_BUCKETS} AS start FROM rows) AS bucket
-            CROSS JOIN named
+            FROM bucket CROSS JOIN named
             LEFT JOIN keyed
                 ON keyed.start = bucket.start AND keyed.key IS NOT DISTINCT FROM named.key
             ORDER BY bucket.start, named.place
@@ -113,23 +118,31 @@ _TOP_REPOSITORIES = Question(
     table="images",
     columns=("instance", "project_id", "registry", "repository", "outcome"),
     optional=LINKED,
+    # Who used them, and where, is only asked of those that are among the first.
     sql=f"""
-        SELECT * FROM (
+        , top AS (
+            SELECT * FROM (
+                SELECT
+                    registry, repository, count(*) AS uses, {PULLS} AS pulls, {SHARE} AS share
+                FROM rows
+                GROUP BY registry, repository
+            )
+            WHERE repository IS NOT NULL
+            ORDER BY pulls DESC, uses DESC, registry NULLS LAST, repository
+            LIMIT $limit
+        ), more AS (
             SELECT
-                registry,
-                repository,
-                count(*) AS uses,
-                {PULLS} AS pulls,
-                {SHARE} AS share,
-                {PROJECTS} AS projects,
-                {EVIDENCE} AS evidence
-            FROM rows
-            GROUP BY registry, repository
+                top.registry, top.repository, {PROJECTS} AS projects, {EVIDENCE} AS evidence
+            FROM rows JOIN top
+              ON rows.repository = top.repository
+             AND rows.registry IS NOT DISTINCT FROM top.registry
+            GROUP BY top.registry, top.repository
         )
-        WHERE repository IS NOT NULL
-        ORDER BY pulls DESC, uses DESC, registry NULLS LAST, repository
-        LIMIT $limit
-    """,  # noqa: S608 -- only constants of this module
+        SELECT top.*, projects, evidence
+        FROM top JOIN more
+          ON more.repository = top.repository AND more.registry IS NOT DISTINCT FROM top.registry
+        ORDER BY pulls DESC, uses DESC, top.registry NULLS LAST, top.repository
+    """,  # noqa: S608 -- only constants of this package
 )
 
 _BY_REGISTRY = Question(
@@ -180,11 +193,13 @@ def known_width(by: str) -> str:
     return by
 
 
-def totals(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def totals(source: Source | pd.DataFrame, **when: Unpack[When]) -> Asked:
     """Return one row, all int64: `uses`, `pulls`, `repositories` (distinct, pulled), `failed`."""
     return _TOTALS.ask(source, when)
 
 
+@verb
 def pulls_over_time(
     source: Source | pd.DataFrame,
     *,
@@ -192,7 +207,7 @@ def pulls_over_time(
     split: Split | None = None,
     limit: int = 10,
     **when: Unpack[When],
-) -> pd.DataFrame:
+) -> Asked:
     """Return one row for each day, week or month, also for those without a pull, in order.
 
     * `start` (datetime64, UTC): the first moment of the bucket;
@@ -212,9 +227,10 @@ def pulls_over_time(
     return question.ask(source, when, by=width, limit=at_least_one(limit))
 
 
+@verb
 def top_repositories(
     source: Source | pd.DataFrame, *, limit: int = 20, **when: Unpack[When]
-) -> pd.DataFrame:
+) -> Asked:
     """Return one row for each repository, most pulled first, at most `limit` of them.
 
     * `registry`, `repository` (text);
@@ -231,7 +247,8 @@ def top_repositories(
     return _TOP_REPOSITORIES.ask(source, when, limit=at_least_one(limit))
 
 
-def by_registry(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def by_registry(source: Source | pd.DataFrame, **when: Unpack[When]) -> Asked:
     """Return one row for each registry, most pulled first, then by uses and name.
 
     * `registry` (text): null, in the last place of its equals, where the log does not tell;
@@ -243,7 +260,8 @@ def by_registry(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataF
     return _BY_REGISTRY.ask(source, when)
 
 
-def by_role(source: Source | pd.DataFrame, **when: Unpack[When]) -> pd.DataFrame:
+@verb
+def by_role(source: Source | pd.DataFrame, **when: Unpack[When]) -> Asked:
     """Return one row for each role that occurs, in the order of `logminer.model.Role`.
 
     * `role` (text);

@@ -23,6 +23,11 @@ class Key:
     key: str
     name: str
 
+    @property
+    def newest(self) -> str:
+        """The name that a group had last."""
+        return self.key if self.name == self.key else f"arg_max({self.name}, job_id)"
+
 
 _REPOSITORY = "registry || '/' || repository"
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from logminer.analysis.source import Question, at_least_one
+from logminer.analysis.source import Question, at_least_one, verb
 from logminer.analysis.split import KEYS, NAME, known
-from logminer.analysis.words import EVIDENCE, LINKED, PROJECTS, few
+from logminer.analysis.words import EVIDENCE, LINKED, PROJECTS, evidence, few
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from logminer.analysis.source import Source
+    from logminer.analysis.source import Asked, Source
     from logminer.analysis.split import Split
     from logminer.analysis.when import When
 
@@ -26,7 +26,7 @@ _DRIFT = Question(
     ),
     optional=LINKED,
     sql=f"""
-        , tagged AS (
+        , tagged AS NOT MATERIALIZED (
             SELECT * REPLACE (coalesce(tag, 'latest') AS tag)
             FROM rows
             WHERE digest IS NOT NULL AND NOT {_PINNED}
@@ -98,7 +98,7 @@ _UNPINNED = {
             , top AS (
                 SELECT
                     {key.key} AS key,
-                    arg_max({key.name}, job_id) AS name,
+                    {key.newest} AS name,
                     any_value(instance) AS instance,
                     count(*) AS uses,
                     count(*) FILTER ({_PINNED}) AS pinned,
@@ -106,7 +106,7 @@ _UNPINNED = {
                     count(*) FILTER (NOT {_PINNED} AND tag = 'latest') AS latest,
                     count(*) FILTER (NOT {_PINNED} AND tag IS NULL) AS untagged,
                     {PROJECTS} FILTER (NOT {_PINNED}) AS projects,
-                    {EVIDENCE} FILTER (NOT {_PINNED}) AS evidence
+                    {evidence(f"NOT {_PINNED}")} AS evidence
                 FROM rows
                 WHERE reference IS NOT NULL
                 GROUP BY key
@@ -132,9 +132,8 @@ _UNPINNED = {
 }
 
 
-def digest_drift(
-    source: Source | pd.DataFrame, *, limit: int = 50, **when: Unpack[When]
-) -> pd.DataFrame:
+@verb
+def digest_drift(source: Source | pd.DataFrame, *, limit: int = 50, **when: Unpack[When]) -> Asked:
     """Return one row for each digest of each tag that had several; the tags that moved most first.
 
     * `registry`, `repository`, `tag` (text): a missing tag is `latest`; references with a digest
@@ -155,13 +154,14 @@ def digest_drift(
     return _DRIFT.ask(source, when, limit=at_least_one(limit))
 
 
+@verb
 def unpinned(
     source: Source | pd.DataFrame,
     *,
     split: Split = "registry",
     limit: int = 20,
     **when: Unpack[When],
-) -> pd.DataFrame:
+) -> Asked:
     """Return one row for each group, those with the most uses without a digest first.
 
     * `registry`, `repository`, `project`, `role` or `runner` (text), as `split` says: the name of

@@ -18,8 +18,25 @@ SHARE: Final = f"{PULLS} / nullif(sum({PULLS}) OVER (), 0)"
 LINKED: Final = ("job_id", "job_url", "line")
 """The columns that evidence is made of; where a frame lacks them, there is none."""
 
-EVIDENCE: Final = "arg_max(job_url || '#L' || line, job_id)"
-"""Address of the line in a job log that shows one of the rows counted: one of the newest job's."""
+_NEWEST: Final = """
+    max(row(job_id, -line, job_url)) FILTER (
+        job_id IS NOT NULL AND line IS NOT NULL AND job_url IS NOT NULL AND {of}
+    )
+"""
+
+
+def evidence(of: str = "true") -> str:
+    """Return the address of the line in a job log that shows one of the rows counted.
+
+    Of those rows that are so it is one of the newest job, which has the largest id; of its rows the
+    one that stands first in its log. Where jobs of two servers have that id and line, it is the
+    address that sorts last.
+    """
+    newest = _NEWEST.format(of=of)
+    return f"{newest}[3] || '#L' || -{newest}[2]"
+
+
+EVIDENCE: Final = evidence()
 
 SOURCE_REGISTRY: Final = "coalesce(rows.upstream_registry, rows.registry)"
 SOURCE_REPOSITORY: Final = "coalesce(rows.upstream_repository, rows.repository)"

@@ -2,7 +2,7 @@
 
     >>> report(store, "last-quarter", format=Format.TABLE, out=sys.stdout)
 
-`build` asks every question once and returns a `Report`, plain figures and frames without a word
+`build` asks every question once and returns a `Report`, plain figures and rows without a word
 of presentation; a renderer turns one into text and computes nothing that another would need too.
 """
 

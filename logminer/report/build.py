@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from logminer import analysis
-from logminer.analysis.engine import shared
+from logminer.analysis.engine import Extent, shared
 from logminer.analysis.source import TABLES, Anywhere
 from logminer.analysis.when import span
 from logminer.period import Period
@@ -17,10 +18,9 @@ from logminer.report.words import spell
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pandas as pd
-
     from logminer.analysis import Source
     from logminer.analysis.pulls import By
+    from logminer.analysis.source import Row, Rows
     from logminer.report.drift import Drift
 
 TOP = 20
@@ -32,8 +32,9 @@ _COLOURS = 6
 OTHER = "other"
 """Stands for every registry that is not among the most pulled."""
 
-_WINDOWS = 300
-"""Most windows of Docker Hub pressure that a report holds, the worst ones."""
+MANY = 300
+"""Most rows of a list of combinations that a report holds, the worst ones: windows of Docker Hub
+pressure, projects that go beside a proxy. On a large store there may be a million."""
 
 _MOST_DAYS = 366
 """The longest period that is drawn day by day: a leap year is twelve lines of 31 characters."""
@@ -60,11 +61,11 @@ class Figure:
         return self.value / self.before - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a report says, before it is words; frames as `logminer.analysis` documents them.
+    """What a report says, before it is words; rows as `logminer.analysis` documents its frames.
 
-    Not comparable by value: frames are not.
+    What is missing is None, and times are datetimes in UTC.
     """
 
     period: Period
@@ -77,27 +78,29 @@ class Report:
     """`jobs`, `uses`, `pulls`, `repositories` (distinct, pulled), `failed`."""
     by: Literal["day", "month"]
     """Width of a bucket of `over_time`."""
-    over_time: pd.DataFrame
+    over_time: Rows
     """`analysis.pulls_over_time` by `by`; buckets that still lie in the future have no row."""
-    by_registry: pd.DataFrame
-    top_repositories: pd.DataFrame
+    by_registry: Rows
+    top_repositories: Rows
     """At most `TOP` rows."""
-    by_role: pd.DataFrame
-    failed_pulls: pd.DataFrame
+    by_role: Rows
+    failed_pulls: Rows
     charted_by: Literal["day", "week", "month"]
     """Width of a bucket of the next two."""
-    pulls_by_registry: pd.DataFrame
+    pulls_by_registry: Rows
     """`start`, `registry`, `pulls`, `failed`: the most pulled registries and `OTHER`."""
-    failed_by_kind: pd.DataFrame
+    failed_by_kind: Rows
     """`start`, `error_kind`, `failed`, `rescued`; only buckets with any."""
-    hub_pressure: pd.DataFrame
+    hub_pressure: Rows
     """`analysis.docker_hub_pressure`, the worst windows first."""
-    proxy_bypass: pd.DataFrame
-    unpinned: pd.DataFrame
+    proxy_bypass: Rows
+    """`analysis.proxy_bypass`, the most direct pulls first; `bypassed` counts all of them."""
+    bypassed: Rows
+    unpinned: Rows
     """`analysis.unpinned` by registry, at most `TOP` rows."""
-    drift: pd.DataFrame
+    drift: Rows
     """`analysis.digest_drift`, at most `TOP` tags."""
-    new_and_gone: pd.DataFrame
+    new_and_gone: Rows
     """No row where nothing was harvested for the period before."""
     declared: Drift | None = None
     """None where no inventory was taken."""
@@ -153,16 +156,27 @@ def build(source: Source, period: Period | str, now: dt.datetime | None = None) 
     by: Literal["day", "month"] = (
         "day" if period.until - period.since <= dt.timedelta(days=_MOST_DAYS) else "month"
     )
-    with shared(_files(source, previous, period)):
+    days = span({"since": previous.since, "until": period.until}).days
+    extent = Extent(source=source, days=days, columns=_READ)
+    plain = not isinstance(source, Anywhere) or source.is_plain
+    files: dict[str, list[str]] = {table: source.files(table, *days) for table in TABLES if plain}
+    with shared(extent, files):
         return _asked(source, period, previous, moment, by)
 
 
-def _files(source: Source, previous: Period, period: Period) -> dict[str, list[str]]:
-    """Return the files that all the questions together read; none where DuckDB opens none."""
-    if isinstance(source, Anywhere) and not source.is_plain:
-        return {}
-    days = span({"since": previous.since, "until": period.until}).days
-    return {table: source.files(table, *days) for table in TABLES}
+_READ: Final = {
+    "images": (
+        *("instance", "project_id", "project_path", "job_id", "job_url", "created_at"),
+        *("started_at", "runner_id", "runner_description", "role", "outcome", "downloaded"),
+        *("pull_attempts", "error_kind", "registry", "repository", "tag", "digest", "reference"),
+        *("via", "upstream_registry", "upstream_repository", "line"),
+    ),
+    "jobs": (
+        *("created_at", "started_at", "trace_state", "recognised", "executor", "truncated"),
+        *("depth", "images"),
+    ),
+}
+"""The columns that these questions read: of a small store they are read once for all."""
 
 
 def _asked(
@@ -173,16 +187,16 @@ def _asked(
     by: Literal["day", "month"],
 ) -> Report:
     """Return the answers to every question."""
-    coverage = _row(analysis.coverage(source, period=period))
+    coverage = _row(analysis.coverage.rows(source, period=period))
     totals = _totals(source, coverage["jobs"], period, previous)
-    over_time = analysis.pulls_over_time(source, by=by, period=period)
+    over_time = analysis.pulls_over_time.rows(source, by=by, period=period)
     length = period.until - period.since
     charted_by: By = "day" if length <= _DAYS else "week" if length <= _WEEKS else "month"
-    split = analysis.pulls_over_time(
-        source, by=charted_by, split="registry", limit=_WINDOWS, period=period
+    split = analysis.pulls_over_time.rows(
+        source, by=charted_by, split="registry", limit=MANY, period=period
     )
-    failed = analysis.failed_pulls_over_time(source, by=charted_by, period=period)
-    changed = analysis.new_and_gone(source, period=period, before=previous)
+    failed = analysis.failed_pulls_over_time.rows(source, by=charted_by, period=period)
+    changed = analysis.new_and_gone.rows(source, period=period, before=previous)
     return Report(
         period=period,
         previous=previous,
@@ -190,21 +204,23 @@ def _asked(
         coverage=coverage,
         totals=totals,
         by=by,
-        over_time=over_time[over_time["start"] <= moment].reset_index(drop=True),
-        by_registry=analysis.by_registry(source, period=period),
-        top_repositories=analysis.top_repositories(source, limit=TOP, period=period),
-        by_role=analysis.by_role(source, period=period),
-        failed_pulls=analysis.failed_pulls(source, period=period),
+        over_time=[row for row in over_time if row["start"] <= moment],
+        by_registry=analysis.by_registry.rows(source, period=period),
+        top_repositories=analysis.top_repositories.rows(source, limit=TOP, period=period),
+        by_role=analysis.by_role.rows(source, period=period),
+        failed_pulls=analysis.failed_pulls.rows(source, period=period),
         charted_by=charted_by,
-        pulls_by_registry=_lumped(split[split["start"] <= moment]),
-        failed_by_kind=failed.groupby(["start", "error_kind"], dropna=False, as_index=False)[
-            ["failed", "rescued"]
-        ].sum(),
-        hub_pressure=analysis.docker_hub_pressure(source, limit=_WINDOWS, period=period),
-        proxy_bypass=analysis.proxy_bypass(source, period=period),
-        unpinned=analysis.unpinned(source, limit=TOP, period=period),
-        drift=analysis.digest_drift(source, limit=TOP, period=period),
-        new_and_gone=changed if totals[0].before is not None else changed.head(0),
+        pulls_by_registry=_lumped([row for row in split if row["start"] <= moment]),
+        failed_by_kind=sorted(
+            _summed(failed, ("start", "error_kind"), ("failed", "rescued")),
+            key=lambda row: (row["start"], row["error_kind"] is None, row["error_kind"] or ""),
+        ),
+        hub_pressure=analysis.docker_hub_pressure.rows(source, limit=MANY, period=period),
+        proxy_bypass=analysis.proxy_bypass.rows(source, limit=MANY, period=period),
+        bypassed=analysis.bypassed.rows(source, period=period),
+        unpinned=analysis.unpinned.rows(source, limit=TOP, period=period),
+        drift=analysis.digest_drift.rows(source, limit=TOP, period=period),
+        new_and_gone=changed if totals[0].before is not None else [],
         declared=_declared(source, period, moment),
     )
 
@@ -216,31 +232,48 @@ def _declared(source: Source, period: Period, moment: dt.datetime) -> Drift | No
     return build_drift(source, period, moment)
 
 
-def _lumped(split: pd.DataFrame) -> pd.DataFrame:
+def _lumped(split: Rows) -> Rows:
     """Return pulls over time with the least pulled registries as one; only what is not nought."""
-    pulls = split.groupby("registry", dropna=False)["pulls"].sum()
-    most = pulls.sort_values(ascending=False, kind="stable").index[:_COLOURS]
-    named = split.assign(registry=split["registry"].where(split["registry"].isin(most), OTHER))
-    counts = named.groupby(["start", "registry"], as_index=False, sort=False, dropna=False)[
-        ["pulls", "failed"]
-    ].sum()
-    return counts[counts[["pulls", "failed"]].any(axis=1)].reset_index(drop=True)
+    pulls: defaultdict[str | None, int] = defaultdict(int)
+    for row in split:
+        pulls[row["registry"]] += row["pulls"]
+    most = sorted(pulls, key=lambda name: -pulls[name])[:_COLOURS]
+    named = [
+        row if row["registry"] in most else row | {"registry": OTHER}
+        for row in split
+        if row["pulls"] or row["failed"]
+    ]
+    return _summed(named, ("start", "registry"), ("pulls", "failed"))
+
+
+def _summed(rows: Rows, keys: tuple[str, ...], counts: tuple[str, ...]) -> Rows:
+    """Return a row for each combination of keys, in order of appearance, with its sums."""
+    groups: dict[tuple[object, ...], Row] = {}
+    for row in rows:
+        group = groups.setdefault(
+            tuple(row[key] for key in keys),
+            {key: row[key] for key in keys} | dict.fromkeys(counts, 0),
+        )
+        for name in counts:
+            group[name] += row[name]
+    return list(groups.values())
 
 
 def _totals(source: Source, jobs: int, period: Period, previous: Period) -> tuple[Figure, ...]:
     """Return the headline figures, jobs first."""
-    now = {"jobs": jobs, **_row(analysis.totals(source, period=period))}
-    jobs_before = _row(analysis.coverage(source, period=previous))["jobs"]
-    before = {"jobs": jobs_before, **_row(analysis.totals(source, period=previous))}
+    now = {"jobs": jobs, **_row(analysis.totals.rows(source, period=period))}
+    jobs_before = _row(analysis.coverage.rows(source, period=previous))["jobs"]
+    before = {"jobs": jobs_before, **_row(analysis.totals.rows(source, period=previous))}
     return tuple(
         Figure(name=name, value=value, before=before[name] if jobs_before else None)
         for name, value in now.items()
     )
 
 
-def _row(frame: pd.DataFrame) -> dict[str, int]:
-    """Return the one row of a frame of counts."""
-    return {str(name): int(value) for name, value in frame.iloc[0].items()}
+def _row(rows: Rows) -> dict[str, int]:
+    """Return the one row of an answer that only counts."""
+    (row,) = rows
+    return row
 
 
 def _bound(moment: dt.datetime) -> str:

@@ -8,6 +8,8 @@ pointer can ask stands as a description on a mark, most often an unseen one that
 row: Altair's own tooltip shows it in a notebook, a few lines of script show it in the page.
 Times are UTC.
 
+Channels are given as objects: of a text Altair asks its whole schema what it stands for.
+
 Seven colours at most: those of Okabe and Ito, which colour-blind readers can tell apart; what has
 no colour of its own is "other", and grey. Foreign text is data and never markup, and goes through
 `foreign.visible`.
@@ -19,21 +21,26 @@ from __future__ import annotations
 
 import datetime as dt
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import altair as alt
 
 from logminer.foreign import visible
 from logminer.report import words
-from logminer.report.frames import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
+    from logminer.analysis.source import Rows
+
 Chart: TypeAlias = alt.LayerChart
+Frame: TypeAlias = "pd.DataFrame | Rows"
+"""An answer of a verb, or its rows."""
 Bucket: TypeAlias = Literal["day", "week", "month"]
+Span: TypeAlias = tuple[dt.datetime, dt.datetime]
+"""What a chart's time reaches over, from and to; without one, it is as long as its data."""
 
 COLOURS: Final = ("#0072b2", "#56b4e9", "#009e73", "#e69f00", "#cc79a7", "#d55e00")
 GREY: Final = "#b4bac2"
@@ -80,30 +87,36 @@ _WINDOW: Final = dt.timedelta(hours=6)
 
 
 def pulls_over_time(
-    frame: pd.DataFrame, *, split: str | None = None, by: Bucket = "day", width: int = WIDE
+    frame: Frame,
+    *,
+    split: str | None = None,
+    by: Bucket = "day",
+    span: Span | None = None,
+    width: int = WIDE,
 ) -> Chart:
     """Return a column of pulls for each bucket, stacked by the column `split` of the frame, if any.
 
     `frame` is an answer of `analysis.pulls_over_time` with the same `by` and `split`.
     """
-    return _columns(frame, "pulls", split=split, by=by, width=width, height=220)
+    return _columns(frame, "pulls", split=split, by=by, span=span, width=width, height=220)
 
 
 def failures_over_time(
-    frame: pd.DataFrame,
+    frame: Frame,
     *,
     split: str | None = "error_kind",
     by: Bucket = "week",
+    span: Span | None = None,
     width: int = WIDE,
 ) -> Chart:
     """Return a column of failed pulls for each bucket, stacked by their reason or another column.
 
     `frame` is an answer of `analysis.failed_pulls_over_time` with the same `by`.
     """
-    return _columns(frame, "failed", split=split, by=by, width=width, height=150)
+    return _columns(frame, "failed", split=split, by=by, span=span, width=width, height=150)
 
 
-def top_repositories(frame: pd.DataFrame, *, width: int = WIDE) -> Chart:
+def top_repositories(frame: Frame, *, width: int = WIDE) -> Chart:
     """Return a bar for each repository of `analysis.top_repositories`, in its order."""
     bars: list[_Row] = [
         (
@@ -111,18 +124,18 @@ def top_repositories(frame: pd.DataFrame, *, width: int = WIDE) -> Chart:
             {"pulls": int(row["pulls"])},
             f"{row['pulls']:,} pulls in {row['uses']:,} uses, by {row['projects']:,} projects",
         )
-        for row in rows(frame)
+        for row in _each(frame)
     ]
     return _ranked(bars, width=width)
 
 
-def exposure(frame: pd.DataFrame, *, limit: int = 15, width: int = WIDE) -> Chart:
+def exposure(frame: Frame, *, limit: int = 15, width: int = WIDE) -> Chart:
     """Return a bar for each project of `analysis.exposure`, most uses first.
 
     Uses in pipelines that a schedule started stand apart: nobody looks on when these break.
     """
     projects: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows(frame):
+    for row in _each(frame):
         projects.setdefault(_name(row["project_path"]), []).append(row)
     bars: list[_Row] = []
     for project, each in projects.items():
@@ -140,29 +153,29 @@ def exposure(frame: pd.DataFrame, *, limit: int = 15, width: int = WIDE) -> Char
     return _ranked(_largest(bars, limit), width=width)
 
 
-def proxy_bypass(frame: pd.DataFrame, *, limit: int = 10, width: int = WIDE) -> Chart:
-    """Return a bar for each repository of `analysis.proxy_bypass`, most direct uses first.
+def proxy_bypass(frame: Frame, *, limit: int = 10, width: int = WIDE) -> Chart:
+    """Return a bar for each repository of `analysis.proxy_bypass`, or of `bypassed`.
 
+    Most direct uses first.
     Both ways to it stand one behind the other: beside the proxy, and through it.
     """
     repositories: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows(frame):
+    for row in _each(frame):
         repositories.setdefault(_repository(row), []).append(row)
     bars: list[_Row] = []
     for repository, each in repositories.items():
         direct = sum(int(row["direct_uses"]) for row in each)
         proxied = int(each[0]["proxied_uses"])
-        said = (
-            f"{direct:,} uses beside the proxy, by {len(each):,} projects; {proxied:,} through it"
-        )
+        projects = sum(int(row.get("projects", 1)) for row in each)
+        said = f"{direct:,} uses beside the proxy, by {projects:,} projects; {proxied:,} through it"
         bars.append((repository, {"direct": direct, "through a proxy": proxied}, said))
     bars.sort(key=lambda row: -row[1]["direct"])
     return _ranked(bars[:limit], width=width)
 
 
-def hub_pressure(frame: pd.DataFrame, *, width: int = WIDE) -> Chart:
+def hub_pressure(frame: Frame, *, span: Span | None = None, width: int = WIDE) -> Chart:
     """Return a dot for each window of `analysis.docker_hub_pressure`, and the limits near it."""
-    values = [
+    values: list[dict[str, Any]] = [
         {
             "start": _iso(row["start"] + _WINDOW / 2),
             "peak": int(row["peak"]),
@@ -170,9 +183,9 @@ def hub_pressure(frame: pd.DataFrame, *, width: int = WIDE) -> Chart:
             "said": f"{asker(row)}\nsix hours from {row['start']:%a %Y-%m-%d %H:%M}\npeak of"
             f" {row['peak']:,} requests, {row['pulls']:,} pulls, {row['rate_limited']:,} refused",
         }
-        for row in rows(frame)
+        for row in _each(frame)
     ]
-    top = max(map(int, frame["peak"]), default=0)
+    top = max((each["peak"] for each in values), default=0)
     limits = [limit for limit in _LIMITS if limit == _LIMITS[0] or top > limit / 2]
     y = alt.Y(
         "peak:Q",
@@ -183,15 +196,15 @@ def hub_pressure(frame: pd.DataFrame, *, width: int = WIDE) -> Chart:
         alt.Chart(_BARS)
         .mark_circle(size=64, opacity=0.8)
         .encode(
-            x=_span_axis([row["start"] for row in rows(frame)], width),
+            x=_span_axis(span or _extent(row["start"] for row in _each(frame)), width),
             y=y,
             color=alt.Color(
                 "over:O",
                 scale=alt.Scale(domain=[0, 1, 2], range=[COLOURS[0], COLOURS[3], COLOURS[5]]),
                 legend=None,
             ),
-            description="said:N",
-            tooltip="said:N",
+            description=alt.Description("said:N"),
+            tooltip=alt.Tooltip("said:N"),
         )
     )
     lines = alt.Chart(_LABELS)
@@ -199,16 +212,16 @@ def hub_pressure(frame: pd.DataFrame, *, width: int = WIDE) -> Chart:
     rules = lines.mark_rule(aria=False, color=ALARM, strokeDash=[4, 3]).encode(y=y)
     labels = lines.mark_text(
         aria=False, color=ALARM, align="left", baseline="bottom", dx=2, dy=-3, fontSize=11
-    ).encode(x=alt.value(0), y=y, text="says:N")
+    ).encode(x=alt.value(0), y=y, text=alt.Text("says:N"))
     return _finished(
         [rules, labels, dots], {"bars": values, "labels": limited}, width=width, height=180
     )
 
 
-def drift(frame: pd.DataFrame, *, limit: int = 12, width: int = WIDE) -> Chart:
+def drift(frame: Frame, *, limit: int = 12, span: Span | None = None, width: int = WIDE) -> Chart:
     """Return a line in time for each tag of `analysis.digest_drift`, each of its digests a span."""
     tags: dict[str, list[Mapping[str, Any]]] = {}
-    for each in rows(frame):
+    for each in _each(frame):
         tags.setdefault(f"{_repository(each)}:{_name(each['tag'])}", []).append(each)
     spans: list[dict[str, object]] = []
     labels: list[tuple[str, str]] = []
@@ -227,18 +240,18 @@ def drift(frame: pd.DataFrame, *, limit: int = 12, width: int = WIDE) -> Chart:
                     f"{row['uses']:,} uses in {row['projects']:,} projects{stale}",
                 }
             )
-    moments = [*frame["first_seen"], *frame["last_seen"]]
-    y, x = _rows_axis(), _span_axis(moments, width)
+    moments = (row[key] for row in _each(frame) for key in ("first_seen", "last_seen"))
+    y, x = _rows_axis(), _span_axis(span or _extent(moments), width)
     base = alt.Chart(_BARS).encode(
         y=y,
         x=x,
         color=alt.Color(
             "name:N", scale=alt.Scale(domain=["0", "1"], range=list(COLOURS[:2])), legend=None
         ),
-        description="said:N",
-        tooltip="said:N",
+        description=alt.Description("said:N"),
+        tooltip=alt.Tooltip("said:N"),
     )
-    lines = base.mark_bar(height=8, yOffset=8).encode(x2="end:T")
+    lines = base.mark_bar(height=8, yOffset=8).encode(x2=alt.X2("end:T"))
     moves = base.mark_tick(thickness=4, height=14, yOffset=8)
     data = {"bars": spans, "labels": _labels(labels, width - 90)}
     height = _ROW * max(1, len(labels)) + 20
@@ -278,16 +291,24 @@ _Data: TypeAlias = "Mapping[str, Sequence[Mapping[str, object]]]"
 
 
 def _columns(  # noqa: PLR0913 -- what the public functions fix
-    frame: pd.DataFrame, value: str, *, split: str | None, by: Bucket, width: int, height: int
+    frame: Frame,
+    value: str,
+    *,
+    split: str | None,
+    by: Bucket,
+    span: Span | None,
+    width: int,
+    height: int,
 ) -> Chart:
     """Return stacked columns; the pointer finds the whole column and reads all of its parts."""
     buckets: dict[dt.datetime, dict[str, int]] = {}
-    for row in rows(frame):
-        parts = buckets.setdefault(row["start"].to_pydatetime(), {})
+    for row in _each(frame):
+        parts = buckets.setdefault(row["start"], {})
         name = _name(row[split]) if split else value
         parts[name] = parts.get(name, 0) + int(row[value])
     names = [*_most(buckets.values()), _OTHER]
-    gap = max(_GAP, 1 - _WIDEST * len(buckets) / width)
+    starts = _starts(buckets, by, span)
+    gap = max(_GAP, 1 - _WIDEST * len(starts) / width)
     values, columns = [], []
     for start, counts in sorted(buckets.items()):
         end = _end(start, by)
@@ -309,21 +330,21 @@ def _columns(  # noqa: PLR0913 -- what the public functions fix
     axis = alt.Axis(title=None, tickCount=min(4, max(1, top)), format="~s")
     drawn = {each["name"] for each in values}
     key = _key([name for name in names if name in drawn]) if split else {}
-    starts = sorted(buckets)
     ticks = starts[:: -(-len(starts) // _ticks(width)) or 1]
-    x = _time_axis(_AXIS[by], width, [start.timestamp() * 1000 for start in ticks])
+    whole = (starts[0], _end(starts[-1], by)) if starts else None
+    x = _time_axis(_AXIS[by], width, whole, ticks)
     bars = (
         alt.Chart(_BARS)
         .mark_bar(aria=False)
         .encode(
             x=x,
-            x2="edge:T",
+            x2=alt.X2("edge:T"),
             y=alt.Y("from:Q", axis=axis),
-            y2="to:Q",
+            y2=alt.Y2("to:Q"),
             color=_colour(key) if split else alt.value(COLOURS[0]),
         )
     )
-    hover = _hover().encode(x=x, x2="end:T", y=alt.value(0), y2=alt.value("height"))
+    hover = _hover().encode(x=x, x2=alt.X2("end:T"), y=alt.value(0), y2=alt.value("height"))
     data: _Data = {"bars": values, "hover": columns}
     return _finished([bars, hover], data, width=width, height=height, key=key)
 
@@ -346,7 +367,7 @@ def _ranked(rows: Sequence[_Row], *, width: int) -> Chart:
         .encode(
             y=_rows_axis(),
             x=alt.X("from:Q", axis=None),
-            x2="to:Q",
+            x2=alt.X2("to:Q"),
             color=_colour(key) if key else alt.value(COLOURS[0]),
         )
     )
@@ -372,15 +393,17 @@ def _names() -> tuple[alt.Chart, alt.Chart]:
     names = base.mark_text(align="left", color=INK, aria=False, dy=-6, fontSize=12)
     totals = base.mark_text(align="right", color=DIM, aria=False, dy=-6, fontSize=12)
     return (
-        names.encode(y=_rows_axis(), x=alt.value(0), text="label:N"),
-        totals.encode(y=_rows_axis(), x=alt.value("width"), text="total:N"),
+        names.encode(y=_rows_axis(), x=alt.value(0), text=alt.Text("label:N")),
+        totals.encode(y=_rows_axis(), x=alt.value("width"), text=alt.Text("total:N")),
     )
 
 
 def _hover() -> alt.Chart:
     """Return marks that nobody sees and every pointer finds, each with its words."""
     marks = alt.Chart(_HOVER).mark_rect(opacity=0, fill=INK)
-    hover: alt.Chart = marks.encode(description="said:N", tooltip="said:N")
+    hover: alt.Chart = marks.encode(
+        description=alt.Description("said:N"), tooltip=alt.Tooltip("said:N")
+    )
     return hover
 
 
@@ -389,18 +412,29 @@ def _ticks(width: int) -> int:
     return 4 if width < _NARROW else 9
 
 
-def _span_axis(moments: Sequence[dt.datetime], width: int) -> alt.X:
+def _extent(moments: Iterable[dt.datetime]) -> Span | None:
+    """Return the first and the last of some moments; None where there is none."""
+    known = sorted(moments)
+    return (known[0], known[-1]) if known else None
+
+
+def _span_axis(span: Span | None, width: int) -> alt.X:
     """Return a horizontal axis on which days are told apart, or hours where they are few."""
-    few = bool(moments) and max(moments) - min(moments) < _FEW_DAYS
-    return _time_axis("%-d %b %H:%M" if few else _AXIS["day"], width)
+    few = span is not None and span[1] - span[0] < _FEW_DAYS
+    return _time_axis("%-d %b %H:%M" if few else _AXIS["day"], width, span)
 
 
-def _time_axis(form: str, width: int, values: Sequence[float] | None = None) -> alt.X:
-    """Return a horizontal axis of moments in UTC, labelled at these (in milliseconds), if any."""
+def _time_axis(
+    form: str, width: int, span: Span | None, ticks: Sequence[dt.datetime] = ()
+) -> alt.X:
+    """Return a horizontal axis of moments in UTC over a span, labelled at these moments, if any."""
     axis = alt.Axis(format=form, title=None, grid=False, tickCount=_ticks(width))
-    if values:
-        axis.values = list(values)
-    return alt.X("start:T", scale=alt.Scale(type="utc"), axis=axis)
+    if ticks:
+        axis.values = [tick.timestamp() * 1000 for tick in ticks]
+    scale = alt.Scale(type="utc")
+    if span is not None:
+        scale.domain = [moment.timestamp() * 1000 for moment in span]
+    return alt.X("start:T", scale=scale, axis=axis)
 
 
 def _rows_axis() -> alt.Y:
@@ -465,6 +499,11 @@ def _finished(
     return chart
 
 
+def _each(frame: Frame) -> Rows:
+    """Return the rows of an answer."""
+    return frame if isinstance(frame, list) else cast("Rows", frame.to_dict("records"))
+
+
 def _most(buckets: Iterable[Mapping[str, int]]) -> list[str]:
     """Return the names with the largest sums, largest first, as many as there are colours."""
     sums: dict[str, int] = {}
@@ -488,6 +527,22 @@ def _repository(row: Mapping[str, Any]) -> str:
 def _name(value: object) -> str:
     """Return foreign text as it may be read; what the log does not tell is said to be unknown."""
     return visible(value) if isinstance(value, str) else _UNKNOWN
+
+
+def _starts(known: Iterable[dt.datetime], by: Bucket, span: Span | None) -> list[dt.datetime]:
+    """Return the first moment of every bucket of a span; without one, of those that are known."""
+    starts = sorted(known)
+    if span is None:
+        return starts
+    since, until = span
+    start = since.replace(hour=0, minute=0, second=0, microsecond=0)
+    if by != "day":
+        start -= dt.timedelta(days=start.weekday() if by == "week" else start.day - 1)
+    every = []
+    while start < until:
+        every.append(start)
+        start = _end(start, by)
+    return every
 
 
 def _end(start: dt.datetime, by: Bucket) -> dt.datetime:

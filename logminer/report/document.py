@@ -1,7 +1,8 @@
 """The report as one JSON object, for programs.
 
-Keys are those of `Report` and of the frames' columns, in a fixed order, and always all present;
-what is not known is null. Times are RFC 3339 in UTC, shares and changes are fractions.
+Keys are those of `Report` and of its rows, in a fixed order, and always all present;
+what is not known is null, and so is `declared` where no inventory was taken.
+Times are RFC 3339 in UTC, shares and changes are fractions.
 Everything beyond ASCII is escaped, so that the text is also harmless on a terminal.
 """
 
@@ -11,14 +12,13 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, TextIO
 
-from logminer.report.frames import rows
 from logminer.report.stamp import stamp
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from logminer.analysis.source import Rows
     from logminer.period import Period
     from logminer.report.build import Report
+    from logminer.report.drift import Drift
 
 SCHEMA_VERSION = 1
 """Rises when a key changes its meaning or goes away; not when one is added."""
@@ -49,12 +49,25 @@ def write(report: Report, out: TextIO) -> None:
         "failed_by_kind": {"by": report.charted_by, "buckets": _rows(report.failed_by_kind)},
         "hub_pressure": _rows(report.hub_pressure),
         "proxy_bypass": _rows(report.proxy_bypass),
+        "bypassed": _rows(report.bypassed),
         "unpinned": _rows(report.unpinned),
         "drift": _rows(report.drift),
         "new_and_gone": _rows(report.new_and_gone),
+        "declared": _declared(report.declared),
     }
     json.dump(document, out, indent=2, allow_nan=False)
     out.write("\n")
+
+
+def _declared(built: Drift | None) -> dict[str, object] | None:
+    """Return what is declared beside what was pulled, under the names `logminer drift` uses."""
+    if built is None:
+        return None
+    return {
+        "notes": list(built.notes),
+        "coverage": dict(built.coverage),
+        **{name: _rows(rows) for name, rows in built.sections.items()},
+    }
 
 
 def _period(period: Period) -> dict[str, str]:
@@ -62,13 +75,12 @@ def _period(period: Period) -> dict[str, str]:
     return {"label": period.label, "since": stamp(period.since), "until": stamp(period.until)}
 
 
-def _rows(frame: pd.DataFrame) -> list[dict[str, object]]:
-    """Return a frame as objects: numbers as numbers, times as text, null where one is missing."""
-    return [{str(name): _known(value) for name, value in row.items()} for row in rows(frame)]
-
-
-def _known(value: object) -> object:
-    """Return a value of JSON; None for pandas' words for a missing one, of which it has three."""
-    if value is None or value != value:  # noqa: PLR0124 -- so says every NaN and NaT of itself
-        return None
-    return stamp(value) if isinstance(value, dt.datetime) else value
+def _rows(rows: Rows) -> Rows:
+    """Return rows as JSON has them: times as text."""
+    return [
+        {
+            name: stamp(value) if isinstance(value, dt.datetime) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]

@@ -22,9 +22,8 @@ from logminer.report.stamp import stamp
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import pandas as pd
-
     from logminer.analysis.drift import Both
+    from logminer.analysis.source import Row, Rows
     from logminer.report.format import Format
 
 SCHEMA_VERSION: Final = 1
@@ -50,12 +49,12 @@ COUNTS: Final = ("projects", "jobs", "pulls")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Drift:
-    """What a comparison says, before it is words; frames as `logminer.analysis.drift` has them."""
+    """What a comparison says, before it is words; rows as `logminer.analysis.drift` has them."""
 
     period: Period
     generated_at: dt.datetime
     coverage: Mapping[str, int]
-    sections: Mapping[str, pd.DataFrame]
+    sections: Mapping[str, Rows]
     """By the names of the verbs."""
 
     @property
@@ -91,12 +90,12 @@ def build_drift(source: Both, period: Period | str, now: dt.datetime | None = No
     moment = (now or dt.datetime.now(dt.UTC)).astimezone(dt.UTC)
     if isinstance(period, str):
         period = Period.parse(period, today=moment.date())
-    coverage = drift.coverage(source, period=period).iloc[0]
+    (coverage,) = drift.coverage.rows(source, period=period)
     return Drift(
         period=period,
         generated_at=moment,
-        coverage={str(name): int(value) for name, value in coverage.items()},
-        sections={name: getattr(drift, name)(source, period=period) for name in SECTIONS},
+        coverage=coverage,
+        sections={name: getattr(drift, name).rows(source, period=period) for name in SECTIONS},
     )
 
 
@@ -114,8 +113,8 @@ def write_drift(built: Drift, form: Format, out: TextIO, *, rows: int) -> None:
 def _write_csv(built: Drift, out: TextIO) -> None:
     lines = csv.DictWriter(out, _COLUMNS, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     lines.writeheader()
-    for name, frame in built.sections.items():
-        for row in _rows(frame):
+    for name, found in built.sections.items():
+        for row in found:
             lines.writerow({"section": name} | {key: _cell(value) for key, value in row.items()})
 
 
@@ -131,7 +130,7 @@ def _write_json(built: Drift, out: TextIO) -> None:
         },
         "notes": list(built.notes),
         "coverage": dict(built.coverage),
-    } | {name: list(_rows(frame)) for name, frame in built.sections.items()}
+    } | dict(built.sections)
     json.dump(document, out, indent=2, allow_nan=False)
     out.write("\n")
 
@@ -142,17 +141,17 @@ def _lines(built: Drift, rows: int) -> Iterator[str]:
     yield built.extent
     yield from built.notes
     for name, title in SECTIONS.items():
-        frame = built.sections[name]
-        shown = f"the first {rows:,} of {len(frame):,}" if len(frame) > rows else f"{len(frame):,}"
+        found = built.sections[name]
+        shown = f"the first {rows:,} of {len(found):,}" if len(found) > rows else f"{len(found):,}"
         yield ""
         yield f"{title} ({shown})"
-        if len(frame):
+        if found:
             yield "".join(f"{each:>9}" for each in (*COUNTS, "")).rstrip() + "  image"
-        for row in _rows(frame.head(rows)):
+        for row in found[:rows]:
             yield from _entry(row)
 
 
-def _entry(row: Mapping[str, object]) -> Iterator[str]:
+def _entry(row: Row) -> Iterator[str]:
     """Yield the lines of one row: its counts and its name, then what is evidence."""
     numbers = "".join(f"{words.count(_number(row.get(each))):>9}" for each in COUNTS)
     said = remark(row)
@@ -163,12 +162,12 @@ def _entry(row: Mapping[str, object]) -> Iterator[str]:
             yield " " * (len(numbers) + 4) + visible(str(row[key]))
 
 
-def named(row: Mapping[str, object]) -> str:
+def named(row: Row) -> str:
     """Return the image that a row is about, as foreign text."""
     return str(row.get("image") or row.get("source") or row["reference"])
 
 
-def remark(row: Mapping[str, object]) -> str:
+def remark(row: Row) -> str:
     """Return what else a reader wants to know of a row, as foreign text; empty if nothing."""
     if "declared_via" in row:
         said = f"declared {row['declared_via']}, pulled {row['pulled_via']}"
@@ -178,17 +177,6 @@ def remark(row: Mapping[str, object]) -> str:
         key = next((key for key in ("cause", "kinds", "digests") if key in row), None)
         said = f"{row[key]}{' digests' if key == 'digests' else ''}" if key else ""
     return said
-
-
-def known(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame with None where a value is missing."""
-    return frame.astype(object).where(frame.notna(), None)
-
-
-def _rows(frame: pd.DataFrame) -> Iterator[dict[str, object]]:
-    """Yield the rows of a frame as `known` has them."""
-    for row in known(frame).to_dict("records"):
-        yield {str(name): value for name, value in row.items()}
 
 
 def _number(value: object) -> int:

@@ -47,7 +47,7 @@ def _section(section: Section) -> list[str]:
         for row in section.rows
     ]
     if section.left:
-        lines += ["", f"and {words.count(section.left)} more"]
+        lines += ["", f"and {section.left} more"]
     return lines
 
 

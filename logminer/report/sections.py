@@ -17,18 +17,17 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 from logminer.foreign import visible
 from logminer.report import drift, marks, words
-from logminer.report.frames import rows
+from logminer.report.build import MANY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    import pandas as pd
-
+    from logminer.analysis.source import Row, Rows
     from logminer.report.build import Report
 
 UNKNOWN = "(unknown)"
@@ -116,8 +115,8 @@ class Section:
     """Stands in place of rows."""
     bar: tuple[int, int] | None = None
     """The column whose counts are drawn as bars, and the count that is the whole length."""
-    left: int = 0
-    """How many more rows there are, which are not shown."""
+    left: str = ""
+    """How many more rows there are, which are not shown; empty where these are all."""
 
     @property
     def names(self) -> int:
@@ -250,15 +249,7 @@ def _over_time(report: Report) -> Section:
 
     All rows share one scale. A dot is a bucket without a pull.
     """
-    frame = report.over_time
-    buckets: list[tuple[dt.date, int, int]] = list(
-        zip(
-            frame["start"].dt.date,
-            map(int, frame["pulls"]),
-            map(int, frame["failed"]),
-            strict=True,
-        )
-    )
+    buckets = [(row["start"].date(), row["pulls"], row["failed"]) for row in report.over_time]
     daily = report.by == "day"
     outer, inner = ("%Y-%m", "%Y-%m-%d") if daily else ("%Y", "%Y-%m")
     best, peak, _ = max(buckets, key=lambda bucket: bucket[1], default=(None, 0, 0))
@@ -332,9 +323,8 @@ def _roles(report: Report) -> Section:
 
 def _failures(report: Report) -> Section:
     """Return failed pulls by registry and kind of error."""
-    frame = report.failed_pulls
     return _section(
-        frame,
+        report.failed_pulls,
         _text("registry"),
         _text("error_kind", title="reason"),
         _count("failed"),
@@ -344,18 +334,18 @@ def _failures(report: Report) -> Section:
         key="failed_pulls",
         title="Failed pulls",
         says="Rescued: the job got the image after all, by another attempt or another policy.",
-        bar=(2, sum(map(int, frame["failed"]))),
+        bar=(2, sum(row["failed"] for row in report.failed_pulls)),
     )
 
 
 def _pressure(report: Report) -> Section:
     """Return the six hours in which most was asked of Docker Hub, and who asked."""
-    frame = report.hub_pressure
-    over = {limit: int(frame[f"over_{limit}"].sum()) for limit in (100, 200)}
+    windows = report.hub_pressure
+    over = {limit: sum(row[f"over_{limit}"] for row in windows) for limit in (100, 200)}
     return _section(
-        frame,
+        windows,
         (_name("runner or proxy"), _asker),
-        (_name("from"), lambda row: row["start"].to_pydatetime()),
+        (_name("from"), lambda row: row["start"]),
         _count("peak"),
         _share("peak", 100, title="of 100"),
         _count("rate_limited", title="refused"),
@@ -365,18 +355,18 @@ def _pressure(report: Report) -> Section:
         title="Docker Hub, worst six hours",
         says="Peak: most requests in any six hours that end in this window. Docker Hub grants 100"
         " to an address without an account and 200 to a free account; runners that share an"
-        f" address share a limit. Windows over 100: {_at_least(over[100], frame)}, over 200:"
-        f" {_at_least(over[200], frame)}.",
+        f" address share a limit. Windows over 100: {_at_least(over[100], windows)}, over 200:"
+        f" {_at_least(over[200], windows)}.",
         none="Docker Hub was not asked.",
+        cut=len(windows) >= MANY,
     )
 
 
 def _bypass(report: Report) -> Section:
     """Return who goes directly to a registry that others reach through a proxy."""
-    frame = report.proxy_bypass
-    direct = sum(map(int, frame["direct_pulls"]))
+    direct = sum(row["direct_pulls"] for row in report.bypassed)
     return _section(
-        frame,
+        report.proxy_bypass,
         _repository(),
         _text("project_path", title="project"),
         _count("direct_pulls", title="direct"),
@@ -387,10 +377,11 @@ def _bypass(report: Report) -> Section:
         key="proxy_bypass",
         title="Beside the proxy",
         says="Pulled directly from a registry that is also reached through a proxy:"
-        f" {words.count(direct)} pulls by {words.count(frame['project_path'].nunique())} projects."
+        f" {words.count(direct)} pulls of {words.count(len(report.bypassed))} repositories."
         " Proxied: uses of this repository through a proxy, by anybody.",
         none="Nothing was pulled directly that is also reached through a proxy.",
         bar=(2, direct),
+        whole=sum(row["projects"] for row in report.bypassed),
     )
 
 
@@ -402,11 +393,11 @@ def _unpinned(report: Report) -> Section:
         _count("uses"),
         (
             _brief("no digest"),
-            lambda row: Share(int(row["uses"]) - int(row["pinned"]), int(row["uses"])),
+            lambda row: Share(row["uses"] - row["pinned"], row["uses"]),
         ),
         (
             _brief("latest"),
-            lambda row: Share(int(row["latest"]) + int(row["untagged"]), int(row["uses"])),
+            lambda row: Share(row["latest"] + row["untagged"], row["uses"]),
         ),
         *map(_also, ("pinned", "tagged", "projects")),
         _evidence(),
@@ -419,17 +410,16 @@ def _unpinned(report: Report) -> Section:
 
 def _drift(report: Report) -> Section:
     """Return the tags that had several digests, those that moved most first."""
-    frame = report.drift
-    tags = frame.groupby(["registry", "repository", "tag"], sort=False, as_index=False).agg(
-        digests=("digests", "first"),
-        uses=("uses", "sum"),
-        stale_uses=("stale_uses", "sum"),
-        moved=("first_seen", "max"),
-        evidence=("evidence", "last"),
-    )
+    tags: dict[str, Row] = {}
+    for row in report.drift:  # the digests of a tag, oldest first
+        name = f"{row['registry']}/{row['repository']}:{row['tag']}"
+        tag = tags.setdefault(name, row | {"name": name, "uses": 0, "stale_uses": 0})
+        tag["uses"] += row["uses"]
+        tag["stale_uses"] += row["stale_uses"]
+        tag |= {"moved": row["first_seen"], "evidence": row["evidence"] or tag["evidence"]}
     return _section(
-        tags,
-        (_name("tag"), lambda row: f"{row['registry']}/{row['repository']}:{row['tag']}"),
+        list(tags.values()),
+        _text("name", title="tag"),
         _count("digests"),
         _count("uses"),
         _count("stale_uses", title="stale"),
@@ -446,14 +436,12 @@ def _new_and_gone(report: Report) -> Iterator[Section]:
     """Yield the repositories that came and those that went, where there is a period before."""
     if not report.comparable:
         return
-    frame = report.new_and_gone
     for change, title, seen in (
         ("new", "New since the period before", "first_seen"),
         ("gone", "Gone since the period before", "last_seen"),
     ):
-        part = frame[frame["change"] == change]
         yield _section(
-            part,
+            [row for row in report.new_and_gone if row["change"] == change],
             _repository(),
             _count("uses"),
             _count("pulls"),
@@ -472,14 +460,14 @@ def _declared(report: Report) -> Iterator[Section]:
         return
     says = ". ".join((built.extent, *(note.removesuffix(".") for note in built.notes))) + "."
     for key, title in drift.SECTIONS.items():
-        frame = drift.known(built.sections[key])
+        found = built.sections[key]
         # It tells rows of one image apart.
-        remarked = any(map(drift.remark, rows(frame.head(_FEW))))
+        remarked = any(map(drift.remark, found[:_FEW]))
         yield _section(
-            frame,
+            found,
             (_name("image"), drift.named),
             *([(_name("remark"), drift.remark)] if remarked else []),
-            *(_count(field) for field in drift.COUNTS if field in frame.columns),
+            *(_count(field) for field in drift.COUNTS if found and field in found[0]),
             _line("file"),
             _line("log"),
             key=f"declared_{key}",
@@ -493,29 +481,35 @@ _FEW = 20
 """Rows of a list of which only the beginning matters."""
 
 
-_Reader: TypeAlias = "tuple[Column, Callable[[Mapping[str, Any]], Cell]]"
-"""A column, and how its cell is read from a row of a frame."""
+_Reader: TypeAlias = "tuple[Column, Callable[[Row], Cell]]"
+"""A column, and how its cell is read from a row of an answer."""
 
 
 def _section(  # noqa: PLR0913 -- the fields of a section
-    frame: pd.DataFrame,
+    rows: Rows,
     *readers: _Reader,
     key: str,
     title: str,
     says: str = "",
     none: str = "none",
     bar: tuple[int, int] | None = None,
+    whole: int | None = None,
+    cut: bool = False,
 ) -> Section:
-    """Return a section with a row for each row of a frame."""
+    """Return a section with a row for each row of an answer, of which there are `whole` in all.
+
+    An answer that was `cut` may have more rows than it says.
+    """
+    left = (len(rows) if whole is None else whole) - _FEW
     return Section(
         key=key,
         title=title,
         says=says,
         none=none,
         bar=bar,
-        left=max(0, len(frame) - _FEW),
+        left=f"{'at least ' if cut else ''}{words.count(left)}" if left > 0 else "",
         columns=tuple(column for column, _ in readers),
-        rows=tuple(tuple(read(row) for _, read in readers) for row in rows(frame.head(_FEW))),
+        rows=tuple(tuple(read(row) for _, read in readers) for row in rows[:_FEW]),
     )
 
 
@@ -533,29 +527,29 @@ def _brief(title: str) -> Column:
 
 def _text(field: str, *, title: str = "") -> _Reader:
     """Return a column of names that the log tells."""
-    return _name(title or field), lambda row: _told(row[field])
+    return _name(title or field), lambda row: row[field]
 
 
 def _repository() -> _Reader:
     """Return a column of full names of repositories."""
     return _name("repository"), lambda row: "/".join(
-        _told(row[field]) or UNKNOWN for field in ("registry", "repository")
+        row[field] or UNKNOWN for field in ("registry", "repository")
     )
 
 
 def _count(field: str, *, title: str = "") -> _Reader:
     """Return a column of counts, shown everywhere."""
-    return _brief(title or field), lambda row: int(row[field])
+    return _brief(title or field), lambda row: row[field]
 
 
 def _also(field: str) -> _Reader:
     """Return a column of counts, shown where there is room for it."""
-    return Column(title=field), lambda row: int(row[field])
+    return Column(title=field), lambda row: row[field]
 
 
 def _share(field: str, whole: int, *, title: str = "share") -> _Reader:
     """Return a column of a count's parts of a whole."""
-    return _brief(title), lambda row: Share(int(row[field]), whole)
+    return _brief(title), lambda row: Share(row[field], whole)
 
 
 def _pulled(pulls: int) -> tuple[_Reader, ...]:
@@ -565,35 +559,29 @@ def _pulled(pulls: int) -> tuple[_Reader, ...]:
 
 def _moment(field: str, *, title: str) -> _Reader:
     """Return a column of moments."""
-    return Column(title=title), lambda row: row[field].to_pydatetime()
+    return Column(title=title), lambda row: row[field]
 
 
 def _line(kind: str) -> _Reader:
     """Return a column of lines that are evidence of what is declared or pulled."""
-    return Column(title=kind), lambda row: Evidence(_told(row[f"{kind}_url"]))
+    return Column(title=kind), lambda row: Evidence(row[f"{kind}_url"])
 
 
 def _evidence() -> _Reader:
     """Return a column of lines of job logs."""
-    return Column(title="log"), lambda row: Evidence(_told(row["evidence"]))
+    return Column(title="log"), lambda row: Evidence(row["evidence"])
 
 
-def _asker(row: Mapping[str, Any]) -> str:
+def _asker(row: Row) -> str:
     """Return who asked Docker Hub: a runner, or a proxy by its kind and host."""
-    runner = _told(row["runner"])
-    return runner or f"{_told(row['via']) or UNKNOWN} {_told(row['proxy']) or ''}".strip()
+    return row["runner"] or f"{row['via'] or UNKNOWN} {row['proxy'] or ''}".strip()
 
 
-def _at_least(found: int, frame: pd.DataFrame) -> str:
-    """Return a count of rows of a frame of which only the first are known."""
-    return f"at least {words.count(found)}" if found == len(frame) > 0 else words.count(found)
+def _at_least(found: int, rows: Rows) -> str:
+    """Return a count of rows of which only the first are known."""
+    return f"at least {words.count(found)}" if found == len(rows) > 0 else words.count(found)
 
 
 def _pulls(report: Report) -> int:
     """Return all pulls of the period."""
     return next(figure.value for figure in report.totals if figure.name == "pulls")
-
-
-def _told(value: object) -> str | None:
-    """Return a text, None where the log does not tell: pandas has several words for that."""
-    return value if isinstance(value, str) else None

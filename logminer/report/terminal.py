@@ -141,7 +141,7 @@ class _Page:
         if not section.rows:
             self._row(table, section.none)
         if section.left:
-            self._row(table, f"and {words.count(section.left)} more")
+            self._row(table, f"and {section.left} more")
         return table
 
     def _table(self, title: str, *numbers: str) -> Table:

@@ -17,9 +17,15 @@ and never a column. `value` is always a number, empty where there is none.
 | failed_by_kind | first day of the bucket | kind of error |
 | hub_pressure | runner or proxy | begin of the six hours |
 | proxy_bypass | repository | project |
+| bypassed | repository | |
 | unpinned | registry | |
 | drift | tag | digest |
 | new, gone | registry | repository |
+| declared_coverage | | |
+| declared_pulled_as_declared, …_never_pulled, …_moving_tags | reference | |
+| declared_never_declared | reference | cause |
+| declared_detours | source | declared way, pulled way |
+| declared_became | image as written | image that it became |
 
 An empty name or detail means that the log does not tell.
 A name is foreign text, and a cell of it is nothing but text (`logminer.foreign.cell`).
@@ -28,18 +34,16 @@ A name is foreign text, and a cell of it is nothing but text (`logminer.foreign.
 from __future__ import annotations
 
 import csv
-import math
-from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 from logminer.foreign import cell
-from logminer.report.frames import rows
+from logminer.report.drift import named
 from logminer.report.stamp import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    import pandas as pd
-
+    from logminer.analysis.source import Row, Rows
     from logminer.report.build import Report
 
 COLUMNS = ("since", "until", "section", "name", "detail", "measure", "value")
@@ -70,70 +74,84 @@ def _figures(report: Report) -> Iterator[tuple[str, object, object, str, float |
     yield from _section("failed_by_kind", report.failed_by_kind, _day, "error_kind")
     yield from _section("hub_pressure", report.hub_pressure, _asker, _window)
     yield from _section("proxy_bypass", report.proxy_bypass, _repository, _project)
+    yield from _section("bypassed", report.bypassed, _repository)
     yield from _section("unpinned", report.unpinned, "registry")
     yield from _section("drift", report.drift, _tag, "digest")
     for change in ("new", "gone"):
-        part = report.new_and_gone[report.new_and_gone["change"] == change]
+        part = [row for row in report.new_and_gone if row["change"] == change]
         yield from _section(change, part, "registry", "repository")
+    if report.declared is not None:
+        for measure, count in report.declared.coverage.items():
+            yield "declared_coverage", None, None, measure, count
+        for name, rows in report.declared.sections.items():
+            yield from _section(f"declared_{name}", rows, named, _beside)
 
 
-_Key: TypeAlias = "str | Callable[[Mapping[str, Any]], object]"
+_Key: TypeAlias = "str | Callable[[Row], object]"
 """What names a row: a column, or what is made of several."""
 
 
 def _section(
-    section: str, frame: pd.DataFrame, name: _Key, detail: _Key | None = None
+    section: str, rows: Rows, name: _Key, detail: _Key | None = None
 ) -> Iterator[tuple[str, object, object, str, float | None]]:
-    """Yield every figure of a frame: all columns of numbers that name nothing."""
-    numbers = frame.select_dtypes(["number", "bool"]).columns
-    for row in rows(frame):
+    """Yield every figure of some rows: all numbers, and shares of nothing, which are missing."""
+    for row in rows:
         keys = [_told(key, row) for key in (name, detail)]
-        for measure in numbers:
-            if measure not in _IDS:
-                yield section, *keys, measure, row[measure]
+        for measure, value in row.items():
+            if measure in _IDS:
+                continue
+            if isinstance(value, int | float) or measure.endswith("share"):
+                yield section, *keys, measure, value
 
 
 _IDS = frozenset({"project_id"})
 """Numbers that are names."""
 
 
-def _told(key: _Key | None, row: Mapping[str, Any]) -> object:
+def _told(key: _Key | None, row: Row) -> object:
     """Return what names a row."""
     if key is None:
         return None
     return row[key] if isinstance(key, str) else key(row)
 
 
-def _day(row: Mapping[str, Any]) -> object:
+def _day(row: Row) -> object:
     """Return the first day of a bucket."""
     return f"{row['start']:%Y-%m-%d}"
 
 
-def _window(row: Mapping[str, Any]) -> object:
+def _window(row: Row) -> object:
     """Return the first moment of six hours."""
     return stamp(row["start"])
 
 
-def _asker(row: Mapping[str, Any]) -> object:
+def _asker(row: Row) -> object:
     """Return who asked Docker Hub."""
     if isinstance(row["runner"], str):
         return f"{row['instance']} {row['runner']}"
     return f"{row['via']} {row['proxy']}"
 
 
-def _repository(row: Mapping[str, Any]) -> object:
+def _repository(row: Row) -> object:
     """Return the full name of a repository."""
     return f"{row['registry']}/{row['repository']}"
 
 
-def _tag(row: Mapping[str, Any]) -> object:
+def _tag(row: Row) -> object:
     """Return a tag with the repository that it is in."""
     return f"{_repository(row)}:{row['tag']}"
 
 
-def _project(row: Mapping[str, Any]) -> object:
+def _project(row: Row) -> object:
     """Return a project, told apart from its namesakes on other servers."""
     return f"{row['instance']}/{row['project_path']}"
+
+
+def _beside(row: Row) -> object:
+    """Return what tells apart rows about one declared image."""
+    if "declared_via" in row:
+        return f"{row['declared_via']}, {row['pulled_via']}"
+    return row.get("cause", row.get("pulled"))
 
 
 def _text(name: object) -> str:
@@ -143,4 +161,4 @@ def _text(name: object) -> str:
 
 def _known(value: float | None) -> float | None:
     """Return a figure, or None (an empty cell) where there is none; yes is 1 and no is 0."""
-    return None if value is None or math.isnan(value) else +value
+    return None if value is None else +value

@@ -11,6 +11,8 @@ STORE is a directory or a URL (see `shelf`). `pd.read_parquet(store / "images")`
 What this module adds for Python: it opens only the files of the days in question, reads only the
 columns asked for, cuts exactly at a moment within a day, and gives the same types whatever the rows
 are, also when there are none.
+
+Arrow and pandas are imported by what reads rows: a report over plain files does without them.
 """
 
 from __future__ import annotations
@@ -21,10 +23,6 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
-
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from logminer.errors import NewerStoreError, NotAStoreError, StoreError, UsageError
 from logminer.period import Period, parse_moment
@@ -42,6 +40,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    import pyarrow as pa
+    import pyarrow.dataset as ds
 
     from logminer.store.ledger import Ledger, LedgerView
 
@@ -266,7 +266,10 @@ class Store:
         Each file is given its day by us, not by its path: a directory above the store may be named
         like a partition, too.
         """
-        from logminer.store.streamed import Streamed  # noqa: PLC0415 -- only where rows are read
+        import pyarrow as pa  # noqa: PLC0415 -- heavy, see the module's docstring
+        import pyarrow.dataset as ds  # noqa: PLC0415
+
+        from logminer.store.streamed import Streamed  # noqa: PLC0415 -- Arrow's, too
 
         parquet = ds.ParquetFileFormat()
         files = self.shelf.filesystem()
@@ -338,6 +341,10 @@ def source_of(instance: str) -> str:
 
 def _between(begin: dt.datetime | None, end: dt.datetime | None) -> ds.Expression | None:
     """Return the exact filter; none where whole days are asked for, whose files are chosen."""
+    import pyarrow as pa  # noqa: PLC0415 -- heavy, see the module's docstring
+    import pyarrow.compute as pc  # noqa: PLC0415
+    import pyarrow.dataset as ds  # noqa: PLC0415
+
     moment = pc.coalesce(ds.field("started_at"), ds.field("created_at"))
     bounds = [
         compare(moment, pa.scalar(bound, pa.timestamp("us", tz="UTC")))
@@ -349,7 +356,8 @@ def _between(begin: dt.datetime | None, end: dt.datetime | None) -> ds.Expressio
 
 def _pandas(rows: pa.Table) -> pd.DataFrame:
     """Return a frame whose types do not depend on the rows."""
-    import pandas as pd  # noqa: PLC0415 -- half a second that publishing need not pay
+    import pandas as pd  # noqa: PLC0415 -- heavy, see the module's docstring
+    import pyarrow as pa  # noqa: PLC0415
 
     for index, field in enumerate(rows.schema):
         if field.type == pa.date32():
@@ -390,6 +398,8 @@ def data_file(table: Table, day: dt.date, source: str) -> str:
 @contextmanager
 def readable(path: str) -> Iterator[None]:
     """Turn what Arrow says of a file that it cannot read into one line."""
+    import pyarrow as pa  # noqa: PLC0415 -- heavy, see the module's docstring
+
     try:
         yield
     except (pa.ArrowException, OSError) as error:

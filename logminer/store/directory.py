@@ -8,12 +8,10 @@ The source's lock keeps other writers away, so nothing is conditional here.
 
 from __future__ import annotations
 
-import itertools
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-from pyarrow import fs
 
 from logminer.errors import NotAStoreError, StoreError
 from logminer.store.durable import flush, remove, replacing, writable
@@ -24,6 +22,8 @@ from logminer.store.shelf import Found
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from pyarrow import fs
 
 _LEDGER: Final = ".sqlite"
 _LAYOUT: Final = {*TABLES, "state"}
@@ -84,12 +84,18 @@ class Directory:
 
     def names(self, directory: str) -> list[str]:
         """Return the names of what lies in `directory` and one level deeper."""
-        top = self.path / directory
-        found = itertools.chain(top.glob("*"), top.glob("*/*"))
-        return [path.relative_to(self.path).as_posix() for path in found]
+        found = []
+        for entry in _entries(self.path / directory):
+            name = f"{directory}/{entry.name}"
+            found.append(name)
+            if entry.is_dir():
+                found += [f"{name}/{each.name}" for each in _entries(entry)]
+        return found
 
     def filesystem(self) -> fs.FileSystem:
         """Return the local file system."""
+        from pyarrow import fs  # noqa: PLC0415 -- heavy: only who reads through Arrow waits for it
+
         return fs.LocalFileSystem()
 
     def location(self, name: str) -> str:
@@ -141,3 +147,14 @@ class Directory:
     def sources(self) -> list[str]:
         """Return the names of the sources that have a ledger here, sorted."""
         return sorted(path.stem for path in (self.path / "state").glob(f"*{_LEDGER}"))
+
+
+def _entries(directory: os.PathLike[str]) -> list[os.DirEntry[str]]:
+    """Return what lies in a directory; nothing where there is none, or none any more."""
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StoreError(f"cannot read {os.fspath(directory)}: {error.strerror}") from error

@@ -16,12 +16,12 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-import pyarrow as pa
-
 from logminer.model import Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pyarrow as pa
 
 Table: TypeAlias = Literal["images", "jobs", "preambles", "declared"]
 Row: TypeAlias = dict[str, object]
@@ -35,11 +35,32 @@ PARTITION: Final = "date"
 EMPTY: Final = "empty"
 """The resolution in the one row of a project that declares nothing."""
 
-_INT = pa.int64()
-_TEXT = pa.string()
-_BOOL = pa.bool_()
-_SECONDS = pa.float64()
-_TIME = pa.timestamp("us", tz="UTC")
+_INT: Final = "int64"
+_TEXT: Final = "string"
+_BOOL: Final = "bool"
+_SECONDS: Final = "double"
+_TIME: Final = "timestamp[us, tz=UTC]"
+_DAY: Final = "date32[day]"
+_BYTES: Final = "binary"
+_TEXTS: Final = "list<item: string>"
+"""Types, as Arrow writes them: whoever only asks which columns there are need not wait for it."""
+
+
+@cache
+def _types() -> dict[str, pa.DataType]:
+    """Return the types by these names."""
+    import pyarrow as pa  # noqa: PLC0415 -- heavy: a report over plain files does without
+
+    return {
+        _INT: pa.int64(),
+        _TEXT: pa.string(),
+        _BOOL: pa.bool_(),
+        _SECONDS: pa.float64(),
+        _TIME: pa.timestamp("us", tz="UTC"),
+        _DAY: pa.date32(),
+        _BYTES: pa.binary(),
+        _TEXTS: pa.list_(pa.string()),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +68,7 @@ class Column:
     """One column of a table; positional, because the tables below are read as tables."""
 
     name: str
-    type: pa.DataType
+    type: str
     group: str
     """Which part of the story it belongs to: job, trace, use, declaration, image, evidence, …."""
     meaning: str
@@ -57,8 +78,10 @@ class Column:
     @property
     def field(self) -> pa.Field:
         """The column as Arrow declares it, with its group and meaning as metadata."""
+        import pyarrow as pa  # noqa: PLC0415 -- heavy, see above
+
         metadata = {"group": self.group, "meaning": self.meaning}
-        return pa.field(self.name, self.type, nullable=self.nullable, metadata=metadata)
+        return pa.field(self.name, _types()[self.type], nullable=self.nullable, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +237,7 @@ _TOOL = Column(
 
 _DATE = Column(
     PARTITION,
-    pa.date32(),
+    _DAY,
     "partition",
     "UTC day of started_at, else of created_at. Not stored in the files but in the names of their "
     "directories (date=2026-09-14): a filter on it opens only the files of those days.",
@@ -424,7 +447,7 @@ JOBS: Final = (
     Column("duration", _SECONDS, "job", "Seconds the job ran; null if it never started."),
     Column(
         "tag_list",
-        pa.list_(_TEXT),
+        _TEXTS,
         "job",
         "The runner tags that the job asked for; empty if it asked for none.",
         nullable=False,
@@ -567,7 +590,7 @@ DECLARED: Final = (
     ),
     Column(
         "variables",
-        pa.list_(_TEXT),
+        _TEXTS,
         "declaration",
         "Names of the variables that the image depends on; of an unresolved one, of those that "
         "stayed unknown.",
@@ -645,7 +668,7 @@ DECLARED: Final = (
     ),
     Column(
         PARTITION,
-        pa.date32(),
+        _DAY,
         "partition",
         "UTC day of the snapshot, by the server's clock. A project whose default branch does not "
         "move has no newer snapshot: its newest one up to a day is what it declares on that day. "
@@ -659,7 +682,7 @@ PREAMBLES: Final = (
     next(column for column in _JOB if column.name == "job_id"),
     Column(
         "kept",
-        pa.binary(),
+        _BYTES,
         "trace",
         "The runner's preparation and every line that a rule may read, with their places: what a "
         "later version of the rules is applied to. A form of logminer's own.",
@@ -705,6 +728,8 @@ def brought_up(rows: pa.Table, table: Table) -> pa.Table:
     Up to now versions have only added columns that may be null: what was not kept is not known.
     Raises ValueError where that is not so: then the file is not what its version says.
     """
+    import pyarrow as pa  # noqa: PLC0415 -- heavy, see above
+
     today = file_schema(table)
     for field in today:
         if field.name not in rows.schema.names:
@@ -728,7 +753,7 @@ def data_dictionary() -> Iterator[Entry]:
                 table=table,
                 group=column.group,
                 column=column.name,
-                type=str(column.type),
+                type=column.type,
                 nullable=column.nullable,
                 meaning=column.meaning,
             )
@@ -757,5 +782,7 @@ _FIELDS: Final = {
 
 
 def _schema(columns: tuple[Column, ...]) -> pa.Schema:
+    import pyarrow as pa  # noqa: PLC0415 -- heavy, see above
+
     metadata = {"schema_version": str(SCHEMA_VERSION)}
     return pa.schema([column.field for column in columns], metadata=metadata)

@@ -6,6 +6,7 @@ import datetime as dt
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -216,6 +217,67 @@ def test_a_column_of_the_wrong_kind(images: MakeFrame) -> None:
     assert "\n" not in str(caught.value)
 
 
+@dataclass
+class Once:
+    """A store far away, whose rows can be read a single time."""
+
+    table: pa.Table
+    is_plain: bool = False
+
+    def dataset(self, table: Table, since: dt.date | None, until: dt.date | None) -> Any:  # noqa: ANN401 -- nearly one
+        """Return the rows as what cannot be read again."""
+        del table, since, until
+        return self.table.to_reader()
+
+    def files(self, table: Table, since: dt.date | None, until: dt.date | None) -> list[str]:
+        """Refuse: no file of it can be opened."""
+        raise AssertionError(table, since, until)
+
+    def schema(self, table: Table) -> pa.Schema:
+        """Refuse: there are rows."""
+        raise AssertionError(table)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        analysis.totals,
+        analysis.pulls_over_time,
+        partial(analysis.pulls_over_time, split="runner"),
+        analysis.top_repositories,
+        partial(analysis.new_and_gone, period="2026-07"),
+        analysis.docker_hub_pressure,
+        analysis.proxy_bypass,
+        analysis.bypassed,
+        analysis.digest_drift,
+        analysis.unpinned,
+        partial(analysis.exposure, names=["docker.io"]),
+    ],
+    ids=lambda verb: getattr(verb, "func", verb).__name__,
+)
+def test_what_is_far_away_is_read_once(
+    verb: Callable[..., pd.DataFrame], make_table: MakeTable
+) -> None:
+    """However many steps an answer takes, its rows come over the network a single time.
+
+    Newer DuckDBs read them once whatever a statement says, older ones only where it says so.
+    """
+    use = {"reference": "docker.io/library/alpine:1", "tag": "1"}
+    table = make_table(
+        "images",
+        [
+            {**use, "digest": "sha256:a"},
+            {**use, "digest": "sha256:b"},
+            {"via": "mirror", "upstream_registry": "docker.io", "upstream_repository": "a"},
+        ],
+    )
+
+    answer = verb(Once(table))
+
+    assert len(answer)
+    pd.testing.assert_frame_equal(verb(table.to_pandas()), answer)
+
+
 def test_a_damaged_file(days: Days) -> None:
     """A file that is no Parquet is a StoreError of one line."""
     path = days.root / "images" / "date=2026-07-01" / "gitlab.example.com.parquet"
@@ -236,9 +298,9 @@ def test_no_other_file_can_be_read(days: Days, tmp_path: Path) -> None:
     for place in (f"read_csv('{secret}')", f"'{secret}'"):
         sql = f"SELECT * FROM {place}"  # noqa: S608 -- an attack is the point
         with pytest.raises(StoreError):
-            Question(table="images", columns=(), sql=sql).ask(days, When())
+            Question(table="images", columns=(), sql=sql).ask(days, When()).frame()
     with pytest.raises(StoreError):
-        Question(table="images", columns=(), sql="; SET TimeZone = 'UTC'").ask(days, When())
+        Question(table="images", columns=(), sql="; SET TimeZone = 'UTC'").ask(days, When()).frame()
 
 
 def test_the_time_zone_of_the_host_does_not_matter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from logminer import analysis
+from logminer.analysis.split import KEYS
 from logminer.errors import UsageError
 from logminer.store import schema
 
@@ -271,75 +273,225 @@ def test_a_bucket_at_the_edge_counts_its_part_of_the_period(images: MakeFrame) -
     )
 
 
-TYPES: list[tuple[Callable[..., pd.DataFrame], dict[str, str]]] = [
-    (
+TIME = "datetime64[us, UTC]"
+
+
+def named(kind: str, *names: str) -> dict[str, str]:
+    """Return columns of one type."""
+    return dict.fromkeys(names, kind)
+
+
+_IMAGE = named(TEXT, "registry", "repository")
+_SEEN = named(TIME, "first_seen", "last_seen")
+_FAILED = named("int64", "failed", "rescued", "jobs")
+_UNPINNED = {
+    **named("int64", "uses", "pinned", "tagged", "latest", "untagged"),
+    **named("float64", "unpinned_share", "floating_share"),
+    "projects": "int64",
+    "evidence": TEXT,
+}
+
+TYPES: dict[str, tuple[Callable[..., pd.DataFrame], dict[str, str]]] = {
+    "pulls_over_time": (
         analysis.pulls_over_time,
-        {"start": "datetime64[us, UTC]", "pulls": "int64", "failed": "int64"},
+        {"start": TIME, **named("int64", "pulls", "failed")},
     ),
-    (
+    **{
+        f"pulls_over_time by {split}": (
+            partial(analysis.pulls_over_time, split=split),
+            {"start": TIME, split: TEXT, **named("int64", "pulls", "failed")},
+        )
+        for split in KEYS
+    },
+    "top_repositories": (
         analysis.top_repositories,
         {
-            "registry": TEXT,
-            "repository": TEXT,
-            "uses": "int64",
-            "pulls": "int64",
+            **_IMAGE,
+            **named("int64", "uses", "pulls"),
             "share": "float64",
             "projects": "int64",
             "evidence": TEXT,
         },
     ),
-    (
+    "by_registry": (
         analysis.by_registry,
         {
             "registry": TEXT,
-            "uses": "int64",
-            "pulls": "int64",
+            **named("int64", "uses", "pulls"),
             "share": "float64",
-            "failed": "int64",
-            "repositories": "int64",
-            "projects": "int64",
+            **named("int64", "failed", "repositories", "projects"),
             "evidence": TEXT,
         },
     ),
-    (
+    "by_role": (
         analysis.by_role,
         {
             "role": TEXT,
-            "uses": "int64",
-            "pulls": "int64",
+            **named("int64", "uses", "pulls"),
             "share": "float64",
-            "present": "int64",
-            "used": "int64",
-            "failed": "int64",
-            "rejected": "int64",
-            "declared": "int64",
+            **named("int64", "present", "used", "failed", "rejected", "declared"),
         },
     ),
-    (
-        analysis.failed_pulls,
+    "first_and_last_seen": (
+        analysis.first_and_last_seen,
         {
-            "registry": TEXT,
-            "error_kind": TEXT,
-            "failed": "int64",
-            "rescued": "int64",
-            "jobs": "int64",
+            **_IMAGE,
+            **named("int64", "uses", "pulls", "projects"),
+            **_SEEN,
+            "unused_days": "int64",
             "evidence": TEXT,
         },
     ),
+    "new_and_gone": (
+        partial(analysis.new_and_gone, period="2026-07"),
+        {
+            "change": TEXT,
+            **_IMAGE,
+            **named("int64", "uses", "pulls", "projects"),
+            **_SEEN,
+            "evidence": TEXT,
+        },
+    ),
+    "digest_drift": (
+        analysis.digest_drift,
+        {
+            **_IMAGE,
+            **named(TEXT, "tag", "digest"),
+            "digests": "int64",
+            **_SEEN,
+            "replaced_at": TIME,
+            **named("int64", "uses", "stale_uses", "projects"),
+            **named(TEXT, "seen_by", "evidence"),
+        },
+    ),
+    **{
+        f"unpinned by {split}": (
+            partial(analysis.unpinned, split=split),
+            {split: TEXT, **_UNPINNED},
+        )
+        for split in KEYS
+    },
+    "failed_pulls": (
+        analysis.failed_pulls,
+        {**named(TEXT, "registry", "error_kind"), **_FAILED, "evidence": TEXT},
+    ),
+    "failed_pulls_over_time": (
+        analysis.failed_pulls_over_time,
+        {"start": TIME, **named(TEXT, "registry", "error_kind"), **_FAILED, "evidence": TEXT},
+    ),
+    "docker_hub_pressure": (
+        analysis.docker_hub_pressure,
+        {
+            "start": TIME,
+            **named(TEXT, "instance", "runner", "via", "proxy"),
+            **named("int64", "pulls", "requests", "peak"),
+            **named("bool", "over_100", "over_200"),
+            **named("int64", "rate_limited", "jobs", "projects"),
+            "evidence": TEXT,
+        },
+    ),
+    "proxy_bypass": (
+        analysis.proxy_bypass,
+        {
+            **_IMAGE,
+            **named(TEXT, "proxies", "instance"),
+            "project_id": "int64",
+            "project_path": TEXT,
+            **named("int64", "direct_uses", "direct_pulls", "jobs", "proxied_uses"),
+            **_SEEN,
+            "evidence": TEXT,
+        },
+    ),
+    "bypassed": (
+        analysis.bypassed,
+        {
+            **_IMAGE,
+            "proxies": TEXT,
+            **named("int64", "direct_uses", "direct_pulls", "projects", "proxied_uses"),
+        },
+    ),
+    "exposure": (
+        partial(analysis.exposure, names=["docker.io"]),
+        {
+            "name": TEXT,
+            **_IMAGE,
+            **named(TEXT, "via", "instance"),
+            "project_id": "int64",
+            **named(TEXT, "project_path", "job_name", "roles", "pipeline_sources"),
+            **named("int64", "uses", "scheduled_uses", "pulls", "failed", "jobs"),
+            **_SEEN,
+            "tags": TEXT,
+            "digest_count": "int64",
+            **named(TEXT, "digests", "evidence"),
+        },
+    ),
+    "evidence": (
+        analysis.evidence,
+        {
+            "seen": TIME,
+            **named(TEXT, "instance", "project_path"),
+            "job_id": "int64",
+            **named(TEXT, "job_name", "pipeline_source", "ref", "runner_description", "role"),
+            **named(TEXT, "outcome", "image", "digest", "via", "error_kind", "error_message"),
+            "line": "int64",
+            "evidence": TEXT,
+        },
+    ),
+}
+"""Every verb over `images` whose answer may have no row, by columns and types."""
+
+USES = [
+    {
+        "outcome": "failed",
+        "error_kind": "tls",
+        "reference": "docker.io/library/alpine:1",
+        "tag": "1",
+        "digest": "sha256:a",
+        "pull_attempts": 1,
+        "runner_id": 1,
+    },
+    {"reference": "docker.io/library/alpine:1", "tag": "1", "digest": "sha256:b"},
+    {"via": "dependency_proxy", "upstream_registry": "docker.io", "upstream_repository": "a/b"},
 ]
+"""Rows for which every verb has an answer."""
 
 
-@pytest.mark.parametrize(("verb", "types"), TYPES, ids=lambda part: getattr(part, "__name__", ""))
+@pytest.mark.parametrize(("verb", "types"), TYPES.values(), ids=TYPES)
 def test_no_rows_keep_their_types(
     verb: Callable[..., pd.DataFrame], types: dict[str, str], images: MakeFrame
 ) -> None:
     """An answer without a row has the columns and types of one with rows, from frame or store."""
-    full = verb(images({"outcome": "failed", "error_kind": "tls"}))
+    full = verb(images(*USES))
 
+    assert len(full)
     assert types == {name: str(kind) for name, kind in full.dtypes.items()}
     for empty in (verb(images()), verb(Nothing())):
         assert empty.empty
         assert types == {name: str(kind) for name, kind in empty.dtypes.items()}
+
+
+def test_no_gaps_keep_their_types(jobs: MakeFrame) -> None:
+    """The same of the verb over `jobs`."""
+    types = {
+        **named(TEXT, "gap", "executor", "runner_version"),
+        "jobs": "int64",
+        **_SEEN,
+        "evidence": TEXT,
+    }
+
+    for answer in (
+        analysis.gaps(jobs({"trace_state": "erased"})),
+        analysis.gaps(jobs()),
+        analysis.gaps(Nothing()),
+    ):
+        assert types == {name: str(kind) for name, kind in answer.dtypes.items()}
+
+
+def test_every_verb_has_its_types() -> None:
+    """A verb that is added to the package is pinned here, too."""
+    pinned = {name.partition(" by ")[0] for name in TYPES} | {"gaps", "totals", "coverage"}
+
+    assert pinned == {name for name in analysis.__all__ if hasattr(getattr(analysis, name), "rows")}
 
 
 @pytest.mark.parametrize("verb", [analysis.totals, analysis.coverage])

@@ -142,6 +142,25 @@ def test_the_report_has_it_where_an_inventory_was_taken(
         assert f"/{PATH}#L" in with_it.getvalue()
 
 
+def test_the_report_for_programs_has_the_same_rows(
+    store: Path, invoke: Invoke, tmp_path: Path
+) -> None:
+    """What `logminer drift` writes as JSON is a part of the report's; its CSV has the figures."""
+    period = ("--period", "2025-01-01..2027-01-01")
+    whole = json.loads(invoke("drift", "-s", store, *period, "-f", "json").stdout)
+    part = json.loads(invoke("report", "-s", store, *period, "-f", "json").stdout)["declared"]
+    invoke("report", "-s", store, *period, "-f", "csv", "-o", tmp_path / "report.csv")
+    with (tmp_path / "report.csv").open(newline="") as file:
+        projects = Counter(
+            row["section"] for row in csv.DictReader(file) if row["measure"] == "projects"
+        )
+
+    assert len(whole["pulled_as_declared"]) > 0
+    assert part == {key: whole[key] for key in part}
+    for section in drift.SECTIONS:
+        assert projects[f"declared_{section}"] == len(whole[section])
+
+
 def test_csv_and_json_hold_the_same_rows(store: Path, invoke: Invoke, tmp_path: Path) -> None:
     """All of them; what a part does not have is empty or absent."""
     asked = ("drift", "-s", store, "--period", "2025-01-01..2027-01-01")

@@ -66,6 +66,28 @@ def test_a_table_draws_nothing(command: list[str], environment: dict[str, str]) 
     assert end.stdout == "False False\n"
 
 
+def test_a_table_needs_no_frame(
+    command: list[str], environment: dict[str, str], harvested: Path
+) -> None:
+    """Whoever asks for text does not wait for pandas, nor for Arrow: DuckDB reads the files."""
+    code = (
+        "import io, sys, logminer; from logminer.report import Format, report\n"
+        "store = logminer.open(sys.argv[1])\n"
+        "for name in ('table', 'csv', 'json', 'md'):\n"
+        f"    assert not report(store, {PERIOD!r}, format=Format(name), out=io.StringIO()).empty\n"
+        "print({'pandas', 'pyarrow', 'numpy'} & set(sys.modules))"
+    )
+    end = subprocess.run(  # noqa: S603 -- our own interpreter
+        [command[0], "-c", code, str(harvested)],
+        check=True,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+    assert end.stdout == "set()\n"
+
+
 def test_the_store_may_come_from_the_environment(invoke: Invoke, harvested: Path) -> None:
     """`LOGMINER_STORE` stands in for the flag."""
     asked = invoke("report", "-p", PERIOD, LOGMINER_STORE=str(harvested))

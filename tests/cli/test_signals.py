@@ -207,8 +207,8 @@ def test_killed_and_run_again_often(
     tmp_path: Path,
     judge: Callable[[Path], None],
 ) -> None:
-    """The same at 40 moments."""
-    _kill_often(40, seed=2, start=start, server=slow_server, store=tmp_path / "s", judge=judge)
+    """The same at 20 moments."""
+    _kill_often(20, seed=2, start=start, server=slow_server, store=tmp_path / "s", judge=judge)
 
 
 @pytest.mark.slow

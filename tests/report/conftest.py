@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from logminer.analysis import Source
-    from logminer.analysis.source import Table
+    from logminer.analysis.source import Rows, Table
 
 _COVERAGE = {
     "jobs": 12345,
@@ -41,6 +40,13 @@ _SCHEMAS = {
     table: pa.schema([(field.name, field.type) for field in file_schema(table)])
     for table in TABLES
 }
+
+
+def _rows(columns: Mapping[str, object]) -> Rows:
+    """Return rows from columns; what is no list is the same in every row."""
+    length = max(len(each) for each in columns.values() if isinstance(each, list))
+    full = [each if isinstance(each, list) else [each] * length for each in columns.values()]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*full, strict=True)]
 
 
 class _Rows:
@@ -107,7 +113,7 @@ def store(tmp_path: Path) -> Source:
 @pytest.fixture(scope="session")
 def report() -> Report:
     """Give a report with every section filled, its figures written by hand; nobody changes it."""
-    days = pd.date_range("2026-07-01", "2026-09-30", tz="UTC", unit="us")
+    days = [dt.datetime(2026, 7, 1, tzinfo=dt.UTC) + dt.timedelta(days=at) for at in range(92)]
     pulls = [0 if day.weekday() == 6 else 8 * day.day for day in days]
     return Report(
         period=Period.parse("last-quarter", today=dt.date(2026, 10, 5)),
@@ -122,8 +128,8 @@ def report() -> Report:
             Figure(name="failed", value=30, before=60),
         ),
         by="day",
-        over_time=pd.DataFrame({"start": days, "pulls": pulls, "failed": 0}),
-        by_registry=pd.DataFrame(
+        over_time=_rows({"start": days, "pulls": pulls, "failed": 0}),
+        by_registry=_rows(
             {
                 "registry": ["docker.io", "registry.example.com:5000", None, "quay.io"],
                 "uses": [1100000, 100000, 34566, 1],
@@ -135,7 +141,7 @@ def report() -> Report:
                 "evidence": [_LINE, None, _LINE, "javascript:alert(1)#L1"],
             }
         ),
-        top_repositories=pd.DataFrame(
+        top_repositories=_rows(
             {
                 "registry": ["docker.io", "registry.gitlab.com"],
                 "repository": [
@@ -149,7 +155,7 @@ def report() -> Report:
                 "evidence": [_LINE, None],
             }
         ),
-        by_role=pd.DataFrame(
+        by_role=_rows(
             {
                 "role": ["job", "helper"],
                 "uses": [1000000, 234567],
@@ -162,7 +168,7 @@ def report() -> Report:
                 "declared": [0, 0],
             }
         ),
-        failed_pulls=pd.DataFrame(
+        failed_pulls=_rows(
             {
                 "registry": ["docker.io", "docker.io", None],
                 "error_kind": ["rate_limited", "not_found", None],
@@ -173,7 +179,7 @@ def report() -> Report:
             }
         ),
         charted_by="day",
-        pulls_by_registry=pd.DataFrame(
+        pulls_by_registry=_rows(
             {
                 "start": [days[0], days[0], days[1]],
                 "registry": ["docker.io", "other", None],
@@ -181,7 +187,7 @@ def report() -> Report:
                 "failed": [0, 1, 0],
             }
         ),
-        failed_by_kind=pd.DataFrame(
+        failed_by_kind=_rows(
             {
                 "start": [days[0], days[3]],
                 "error_kind": ["rate_limited", None],
@@ -189,9 +195,9 @@ def report() -> Report:
                 "rescued": [3, 1],
             }
         ),
-        hub_pressure=pd.DataFrame(
+        hub_pressure=_rows(
             {
-                "start": [days[9] + pd.Timedelta(hours=6), days[8]],
+                "start": [days[9] + dt.timedelta(hours=6), days[8]],
                 "instance": ["gitlab.example.com", None],
                 "runner": ["big runner #7", None],
                 "via": [None, "dependency_proxy"],
@@ -207,7 +213,7 @@ def report() -> Report:
                 "evidence": [_LINE, None],
             }
         ),
-        proxy_bypass=pd.DataFrame(
+        proxy_bypass=_rows(
             {
                 "registry": ["docker.io"],
                 "repository": ["library/python"],
@@ -224,7 +230,18 @@ def report() -> Report:
                 "evidence": ["https://gitlab.example.com/shop/checkout/-/jobs/9#L8"],
             }
         ),
-        unpinned=pd.DataFrame(
+        bypassed=_rows(
+            {
+                "registry": ["docker.io"],
+                "repository": ["library/python"],
+                "proxies": ["dependency_proxy"],
+                "direct_uses": [20],
+                "direct_pulls": [15],
+                "projects": [1],
+                "proxied_uses": [300],
+            }
+        ),
+        unpinned=_rows(
             {
                 "registry": ["docker.io", None],
                 "uses": [1000, 1],
@@ -238,7 +255,7 @@ def report() -> Report:
                 "evidence": [_LINE, None],
             }
         ),
-        drift=pd.DataFrame(
+        drift=_rows(
             {
                 "registry": "docker.io",
                 "repository": "library/python",
@@ -247,7 +264,7 @@ def report() -> Report:
                 "digests": 2,
                 "first_seen": [days[0], days[30]],
                 "last_seen": [days[32], days[91]],
-                "replaced_at": [days[30], pd.NaT],
+                "replaced_at": [days[30], None],
                 "uses": [500, 700],
                 "stale_uses": [4, 0],
                 "projects": [5, 6],
@@ -258,7 +275,7 @@ def report() -> Report:
                 ],
             }
         ),
-        new_and_gone=pd.DataFrame(
+        new_and_gone=_rows(
             {
                 "change": ["new", "gone"],
                 "registry": ["quay.io", "docker.io"],
@@ -266,8 +283,8 @@ def report() -> Report:
                 "uses": [30, 4],
                 "pulls": [29, 3],
                 "projects": [3, 1],
-                "first_seen": [days[4], days[0] - pd.Timedelta(days=80)],
-                "last_seen": [days[90], days[0] - pd.Timedelta(days=9)],
+                "first_seen": [days[4], days[0] - dt.timedelta(days=80)],
+                "last_seen": [days[90], days[0] - dt.timedelta(days=9)],
                 "evidence": ["https://gitlab.example.com/a/b/-/jobs/7#L30", None],
             }
         ),

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from logminer import analysis
+from logminer.analysis import engine
 from logminer.errors import UsageError
 from logminer.period import Period
 from logminer.report import Figure, Format, Report, build, report
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from logminer.analysis import Source
+    from logminer.analysis.source import Table
 
 NOW = dt.datetime(2026, 10, 5, 6, 30, tzinfo=dt.UTC)
 
@@ -39,11 +44,55 @@ def test_every_section_is_of_the_period(store: Source) -> None:
     """No frame counts a use of another period."""
     built = build(store, Period.parse("2026-Q3", today=NOW.date()), NOW)
 
-    assert built.by_registry["uses"].tolist() == [3, 1]
-    assert built.top_repositories["repository"].tolist() == ["library/alpine"]
-    assert built.by_role["role"].tolist() == ["job", "service", "helper"]
-    assert built.failed_pulls["error_kind"].tolist() == ["tls"]
-    assert built.over_time["pulls"].sum() == 2
+    assert [row["uses"] for row in built.by_registry] == [3, 1]
+    assert [row["repository"] for row in built.top_repositories] == ["library/alpine"]
+    assert [row["role"] for row in built.by_role] == ["job", "service", "helper"]
+    assert [row["error_kind"] for row in built.failed_pulls] == ["tls"]
+    assert sum(row["pulls"] for row in built.over_time) == 2
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_rows_say_what_frames_say(
+    few: bool,  # noqa: FBT001 -- a parameter of the test
+    store: Source,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whether rows lie in memory or in files, a report has what the verbs answer."""
+    if not few:
+        monkeypatch.setattr(engine, "_FEW", 1)
+    built = build(store, "2026-Q3", NOW)
+
+    for verb, rows in (
+        (analysis.by_registry, built.by_registry),
+        (analysis.by_role, built.by_role),
+        (analysis.failed_pulls, built.failed_pulls),
+        (analysis.docker_hub_pressure, built.hub_pressure),
+        (analysis.unpinned, built.unpinned),
+    ):
+        frame = verb(store, period="2026-Q3")
+        assert len(frame) > 0 or verb is analysis.unpinned
+        assert frame.astype(object).where(frame.notna(), None).to_dict("records") == rows
+
+
+def test_a_small_store_is_read_once(store: Source) -> None:
+    """Its files are listed once for each table, and every question finds its columns loaded."""
+    asked = []
+
+    class Noted:
+        """The store, which notes what it is asked for."""
+
+        def files(self, table: Table, since: dt.date | None, until: dt.date | None) -> list[str]:
+            """Return the files."""
+            asked.append(table)
+            return store.files(table, since, until)
+
+        def schema(self, table: Table) -> pa.Schema:
+            """Return the columns and types."""
+            return store.schema(table)
+
+    build(Noted(), "2026-Q3", NOW)
+
+    assert asked == ["images", "jobs"]
 
 
 @pytest.mark.parametrize(

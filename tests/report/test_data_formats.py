@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from logminer.report import Format, Report, build
+from logminer.report.drift import SECTIONS, Drift
 
 if TYPE_CHECKING:
     from logminer.analysis import Source
@@ -79,6 +80,7 @@ def test_csv_is_one_tidy_table(report: Report) -> None:
         "failed_by_kind",
         "hub_pressure",
         "proxy_bypass",
+        "bypassed",
         "unpinned",
         "drift",
         "new",
@@ -105,11 +107,75 @@ def test_csv_figures(report: Report) -> None:
     proxied = ("docker.io/library/python", "gitlab.example.com/shop/checkout")
     assert figures(report, "proxy_bypass")[*proxied, "direct_pulls"] == "15"
     assert (*proxied, "project_id") not in figures(report, "proxy_bypass")
+    assert figures(report, "bypassed")["docker.io/library/python", "", "proxied_uses"] == "300"
     assert figures(report, "unpinned")["docker.io", "", "floating_share"] == "0.2"
     moved = ("docker.io/library/python:3.12", f"sha256:{'a' * 64}")
     assert figures(report, "drift")[*moved, "stale_uses"] == "4"
     assert figures(report, "new")["quay.io", "skopeo/stable", "pulls"] == "29"
     assert figures(report, "gone")["docker.io", "bitnami/redis", "uses"] == "4"
+
+
+def compared(report: Report) -> Report:
+    """Return a report with a comparison, which is written by hand."""
+    way = {"declared_via": "directly", "pulled_via": "dependency_proxy"}
+    urls = {"file_url": "https://gitlab.example.com/f#L1", "log_url": None}
+    return replace(
+        report,
+        declared=Drift(
+            period=report.period,
+            generated_at=report.generated_at,
+            coverage={
+                "projects": 3,
+                "without_inventory": 1,
+                "declarations": 20,
+                "unresolved": 2,
+                "gaps": 0,
+            },
+            sections={
+                "pulled_as_declared": [],
+                "never_pulled": [{"reference": "a:1", "kinds": "ci", "projects": 2, **urls}],
+                "never_declared": [
+                    {"reference": "b:1", "cause": "script", "projects": 1, "pulls": 4, **urls},
+                    {"reference": "b:1", "cause": "runner", "projects": 1, "pulls": 3, **urls},
+                ],
+                "moving_tags": [],
+                "detours": [{"source": "c:1", **way, "pulls": 5, **urls}],
+                "became": [
+                    {"image": "$X:1", "pulled": "d:1", "variables": "X=d", "uses": 6, **urls},
+                    {"image": "$Y:1", "pulled": None, "variables": None, "uses": 0, **urls},
+                ],
+            },
+        ),
+    )
+
+
+def test_csv_of_what_is_declared(report: Report) -> None:
+    """Where an inventory was taken, the comparison's figures follow, each under its own keys."""
+    part = compared(report)
+
+    assert figures(part, "declared_coverage")["", "", "declarations"] == "20"
+    assert figures(part, "declared_never_pulled") == {("a:1", "", "projects"): "2"}
+    assert figures(part, "declared_never_declared")["b:1", "script", "pulls"] == "4"
+    assert figures(part, "declared_never_declared")["b:1", "runner", "pulls"] == "3"
+    assert figures(part, "declared_detours") == {
+        ("c:1", "directly, dependency_proxy", "pulls"): "5"
+    }
+    assert figures(part, "declared_became") == {
+        ("$X:1", "d:1", "uses"): "6",
+        ("$Y:1", "", "uses"): "0",
+    }
+    assert lines(report) == lines(part)[: len(lines(report))]
+
+
+def test_json_of_what_is_declared(report: Report) -> None:
+    """The same object as `logminer drift` writes: its coverage, its notes and its lists."""
+    read = document(compared(report))["declared"]
+
+    assert list(read) == ["notes", "coverage", *SECTIONS]
+    assert read["coverage"]["without_inventory"] == 1
+    assert "without an inventory" in read["notes"][0]
+    assert read["became"][1]["pulled"] is None
+    assert read["never_declared"][0]["file_url"] == "https://gitlab.example.com/f#L1"
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
@@ -118,9 +184,9 @@ def test_csv_cells_are_text(name: str, report: Report) -> None:
     expected = f"'{name}" if name[0] in "=+-@" else name.encode("unicode_escape").decode()
     hostile = replace(
         report,
-        by_registry=report.by_registry.head(1).assign(registry=name),
-        top_repositories=report.top_repositories.head(1).assign(repository=name),
-        failed_pulls=report.failed_pulls.head(1).assign(error_kind=name),
+        by_registry=[row | {"registry": name} for row in report.by_registry[:1]],
+        top_repositories=[row | {"repository": name} for row in report.top_repositories[:1]],
+        failed_pulls=[row | {"error_kind": name} for row in report.failed_pulls[:1]],
     )
 
     assert {key[0] for key in figures(hostile, "by_registry")} == {expected}
@@ -149,10 +215,13 @@ def test_json_figures(report: Report) -> None:
         "failed_by_kind",
         "hub_pressure",
         "proxy_bypass",
+        "bypassed",
         "unpinned",
         "drift",
         "new_and_gone",
+        "declared",
     ]
+    assert read["declared"] is None
     assert read["generated_at"] == "2026-10-05T06:30:00Z"
     assert read["period"] == {
         "label": "last-quarter",
@@ -181,7 +250,9 @@ def test_json_figures(report: Report) -> None:
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_json_text_comes_back(name: str, report: Report) -> None:
     """A name comes back as it was, and the text itself has no character that could act."""
-    hostile = replace(report, by_registry=report.by_registry.head(1).assign(registry=name))
+    hostile = replace(
+        report, by_registry=[row | {"registry": name} for row in report.by_registry[:1]]
+    )
     out = io.StringIO()
     Format.JSON.write(hostile, out)
 

@@ -67,7 +67,9 @@ def test_rows_are_figures_with_their_evidence(report: Report) -> None:
 )
 def test_a_name_is_code(name: str, report: Report) -> None:
     """No name ends its cell, its line or its code."""
-    hostile = replace(report, by_registry=report.by_registry.head(1).assign(registry=name))
+    hostile = replace(
+        report, by_registry=[row | {"registry": name} for row in report.by_registry[:1]]
+    )
     (row,) = [line for line in text(hostile).splitlines() if "| 1,100,000 |" in line]
     cells = row.removeprefix("| ").removesuffix(" |").split(" | ")
 
@@ -91,3 +93,18 @@ def test_an_empty_period(nothing: Source) -> None:
 
     assert "> No jobs were harvested for 2026-07-01 to 2026-09-30." in written
     assert "|" not in written
+
+
+def test_what_is_left_out_is_counted(report: Report) -> None:
+    """Exactly where all is known; of windows, only the worst are."""
+    windows, ways = report.hub_pressure[:1], report.proxy_bypass[:1]
+    many = replace(report, hub_pressure=windows * 299, proxy_bypass=ways * 300)
+    most = replace(
+        many,
+        hub_pressure=windows * 300,
+        bypassed=[row | {"projects": 4_000} for row in report.bypassed] * 2,
+    )
+
+    assert "\nand 279 more\n" in text(many)
+    assert "\nand at least 280 more\n" in text(most)
+    assert "\nand 7,980 more\n" in text(most)

@@ -5,6 +5,7 @@ Needs Chromium (Debian's package `chromium`); without one the tests that open it
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import shutil
 from contextlib import contextmanager
@@ -113,20 +114,19 @@ class _Tags(HTMLParser):
 
 def hostile(report: Report, name: str) -> Report:
     """Return a report in which every foreign name is this one, and every address a script."""
-    frames = {
-        field: frame.assign(
-            **{
-                column: name
-                for column in ("registry", "repository", "error_kind", "runner", "proxy", "tag")
-                if column in frame
-            },
-            **{column: name for column in ("project_path", "digest", "role") if column in frame},
-            **({"evidence": f"javascript:alert('{name}')#L1"} if "evidence" in frame else {}),
-        )
+    named = dict.fromkeys(
+        (
+            *("registry", "repository", "error_kind", "runner", "proxy", "tag"),
+            *("project_path", "digest", "role"),
+        ),
+        name,
+    ) | {"evidence": f"javascript:alert('{name}')#L1"}
+    changed = {
+        field: [{key: named.get(key, value) for key, value in row.items()} for row in rows]
         for field in report.__slots__
-        if isinstance(frame := getattr(report, field), pd.DataFrame)
+        if isinstance(rows := getattr(report, field), list)
     }
-    return replace(report, **frames)  # type: ignore[arg-type] # only fields that are frames
+    return replace(report, **changed)  # type: ignore[arg-type] # only fields that are rows
 
 
 def test_one_small_file_that_says_everything_itself(written: Path) -> None:
@@ -320,7 +320,7 @@ def test_a_day_and_ten_years(period: str, store: Source, tmp_path: Path, opened:
 
 def test_every_chart_of_an_empty_frame(report: Report) -> None:
     """A chart of nothing is a chart."""
-    for draw, frame in (
+    for draw, rows in (
         (charts.pulls_over_time, report.pulls_by_registry),
         (charts.failures_over_time, report.failed_by_kind),
         (charts.top_repositories, report.top_repositories),
@@ -328,4 +328,41 @@ def test_every_chart_of_an_empty_frame(report: Report) -> None:
         (charts.hub_pressure, report.hub_pressure),
         (charts.drift, report.drift),
     ):
-        assert charts.picture(draw(frame.head(0))).startswith("<svg")
+        assert charts.picture(draw(pd.DataFrame(rows).head(0))).startswith("<svg")
+        assert charts.picture(draw([])).startswith("<svg")
+
+
+QUARTER = (dt.datetime(2026, 7, 1, tzinfo=dt.UTC), dt.datetime(2026, 10, 1, tzinfo=dt.UTC))
+
+
+def reach(chart: charts.Chart) -> list[dt.datetime]:
+    """Return the ends of a chart's axis of time."""
+    layers = chart.to_dict(validate=False)["layer"]
+    scales = [layer["encoding"].get("x", {}).get("scale", {}) for layer in layers]
+    (domain,) = {tuple(scale["domain"]) for scale in scales if scale.get("type") == "utc"}
+    return [dt.datetime.fromtimestamp(each / 1000, dt.UTC) for each in domain]
+
+
+@pytest.mark.parametrize(
+    ("by", "first", "last"), [("day", (7, 1), 1), ("week", (6, 29), 5), ("month", (7, 1), 1)]
+)
+def test_time_reaches_over_the_whole_period(
+    by: charts.Bucket, first: tuple[int, int], last: int, report: Report
+) -> None:
+    """What was not harvested, or not seen to fail, is an empty place and not a shorter axis."""
+    ends = [dt.datetime(2026, *first, tzinfo=dt.UTC), dt.datetime(2026, 10, last, tzinfo=dt.UTC)]
+    few = report.failed_by_kind[:1]
+
+    for draw in (charts.failures_over_time, charts.pulls_over_time):
+        rows = [row | {"pulls": 1, "start": dt.datetime(2026, 8, 1, tzinfo=dt.UTC)} for row in few]
+        assert reach(draw(rows, split="error_kind", by=by, span=QUARTER)) == ends
+    assert reach(charts.hub_pressure(report.hub_pressure, span=QUARTER)) == list(QUARTER)
+    assert reach(charts.drift(report.drift, span=QUARTER)) == list(QUARTER)
+
+
+def test_without_a_period_time_is_as_long_as_the_data(report: Report) -> None:
+    """In a notebook a frame is all that there is."""
+    (row, *_) = report.failed_by_kind
+    day = row["start"]
+
+    assert reach(charts.failures_over_time([row], by="day")) == [day, day + dt.timedelta(days=1)]

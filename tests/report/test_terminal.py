@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,20 +77,17 @@ def test_nothing_to_compare_with(store: Source) -> None:
 
 def test_a_page_before_its_time(report: Report) -> None:
     """A period that lies in the future has no bucket, and still a page."""
-    early = replace(report, over_time=report.over_time.head(0))
+    early = replace(report, over_time=[])
 
     assert "Pulls over time  a character is a day\n" in page(early, 80)
 
 
 def test_months_stand_in_lines_of_years(report: Report) -> None:
     """By month, a line is a year, and the months before the first are blank."""
-    months = pd.DataFrame(
-        {
-            "start": pd.to_datetime(["2025-11-01", "2025-12-01", "2026-01-01"], utc=True),
-            "pulls": [8, 0, 1000],
-            "failed": 0,
-        }
-    )
+    months = [
+        {"start": dt.datetime(year, month, 1, tzinfo=dt.UTC), "pulls": pulls, "failed": 0}
+        for year, month, pulls in ((2025, 11, 8), (2025, 12, 0), (2026, 1, 1000))
+    ]
     text = page(replace(report, by="month", over_time=months), 80)
 
     assert "a character is a month, the highest is 1,000 (2026-01)" in text
@@ -101,7 +97,7 @@ def test_months_stand_in_lines_of_years(report: Report) -> None:
 
 def test_no_failures(report: Report) -> None:
     """An empty table says that it is."""
-    text = page(replace(report, failed_pulls=report.failed_pulls.head(0)), 80)
+    text = page(replace(report, failed_pulls=[]), 80)
 
     assert "jobs\n  none\n" in text
 
@@ -122,7 +118,7 @@ def test_ascii_only(report: Report) -> None:
     """An output that knows ASCII only gets every mark in ASCII."""
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="ascii", newline="")
-    registry = report.by_registry.assign(registry="r\u00e9gistre")
+    registry = [row | {"registry": "r\u00e9gistre"} for row in report.by_registry]
     console = Console(file=out, width=80)
     terminal.render(replace(report, by_registry=registry), console)
     out.flush()
@@ -153,14 +149,14 @@ HOSTILE = [
 @pytest.mark.parametrize(("name", "shown"), HOSTILE, ids=ascii)
 def test_foreign_text_is_only_read(name: str, shown: str, report: Report) -> None:
     """No name is markup, moves the cursor, breaks a line or turns its direction."""
-    counts = {"uses": [1], "pulls": [1], "share": [1.0], "projects": [1], "evidence": None}
-    names = {"registry": [name], "repository": ["x"], **counts}
+    counts = {"uses": 1, "pulls": 1, "share": 1.0, "projects": 1, "evidence": None}
+    names = {"registry": name, "repository": "x", **counts}
     text = page(
         replace(
             report,
-            by_registry=report.by_registry.head(1).assign(registry=name),
-            top_repositories=pd.DataFrame(names),
-            failed_pulls=report.failed_pulls.head(1).assign(registry=name),
+            by_registry=[row | {"registry": name} for row in report.by_registry[:1]],
+            top_repositories=[names],
+            failed_pulls=[row | {"registry": name} for row in report.failed_pulls[:1]],
         ),
         80,
     )

@@ -121,7 +121,7 @@ def _sections(report: Report) -> Iterator[dict[str, object]]:
             "key": section.key,
             "title": section.title,
             "says": words.sentence(section.says),
-            "left": words.count(section.left) if section.left else "",
+            "left": section.left,
             "none": "" if cards else section.none,
             "columns": [section.columns[at] for at in shown],
             "rows": [] if cards else [_cells(section, row, shown) for row in section.rows],
@@ -136,20 +136,26 @@ def _sections(report: Report) -> Iterator[dict[str, object]]:
 
 
 def _charts(report: Report) -> dict[str, Callable[[int], charts.Chart]]:
-    """Return how to draw the chart of a section at a width, for those that have one."""
+    """Return how to draw the chart of a section at a width, for those that have one.
+
+    Time reaches over the whole period, whatever was harvested of it.
+    """
+    span = (report.period.since, report.period.until)
     return {
         "over_time": lambda width: charts.pulls_over_time(
-            report.pulls_by_registry, split="registry", by=report.charted_by, width=width
+            report.pulls_by_registry, split="registry", by=report.charted_by, span=span, width=width
         ),
         "top_repositories": lambda width: charts.top_repositories(
-            report.top_repositories.head(_BARS), width=width
+            report.top_repositories[:_BARS], width=width
         ),
         "failed_pulls": lambda width: charts.failures_over_time(
-            report.failed_by_kind, by=report.charted_by, width=width
+            report.failed_by_kind, by=report.charted_by, span=span, width=width
         ),
-        "hub_pressure": lambda width: charts.hub_pressure(report.hub_pressure, width=width),
-        "proxy_bypass": lambda width: charts.proxy_bypass(report.proxy_bypass, width=width),
-        "drift": lambda width: charts.drift(report.drift, width=width),
+        "hub_pressure": lambda width: charts.hub_pressure(
+            report.hub_pressure, span=span, width=width
+        ),
+        "proxy_bypass": lambda width: charts.proxy_bypass(report.bypassed, width=width),
+        "drift": lambda width: charts.drift(report.drift, span=span, width=width),
     }
 
 
