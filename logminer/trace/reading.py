@@ -37,7 +37,7 @@ class Reading:
         self.match = match
         self.dress = dress
         """None where only the words count."""
-        self.ends_in_image = _ends_in_image(match)
+        self.ends_in_image = bool(rule.naming) and _ends_in_image(rule.naming, match)
         """Whether what is taken for an image reaches to the line's end: a cut would not show."""
 
 
@@ -63,13 +63,13 @@ def read(body: bytes, rules: tuple[int, ...], dressed: bool) -> Reading | None: 
     return None
 
 
-def _ends_in_image(match: re.Match[bytes]) -> bool:
+def _ends_in_image(naming: tuple[str, ...], match: re.Match[bytes]) -> bool:
     """Whether the line ends in an image, be it one that only an error text names."""
     end = len(match.string)
-    groups = match.re.groupindex
-    if "image" in groups and match.end("image") == end:
-        return True
-    return "error" in groups and match.end("error") == end and ends_in_image(match["error"])
+    return any(
+        match.end(group) == end and (group == "image" or ends_in_image(match[group]))
+        for group in naming
+    )
 
 
 @final
