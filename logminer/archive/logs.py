@@ -21,11 +21,15 @@ from logminer.model import MAX_TRACE_BYTES
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
+    from types import TracebackType
 
     from logminer.model import Job
 
 CHUNK: Final = 1 << 17
 """Bytes read at a time."""
+
+WHOLE: Final = 1 << 20
+"""Bytes read at a time of what is not packed: most logs are shorter."""
 
 _CODECS: Final = {".gz": "gzip", ".zst": "zstd"}
 
@@ -70,7 +74,7 @@ def located(log: Log) -> str:
     """
     if not log.directory:
         return log.path
-    with _one_line(log.path):
+    with _OneLine(log.path):
         found = [
             (key.rank, path)
             for artifact in _names(log.path)
@@ -87,7 +91,7 @@ def size_of(log: Log) -> int:
     if log.size is not None:
         return log.size
     path = located(log)
-    with _one_line(path):
+    with _OneLine(path):
         return os.stat(path).st_size  # noqa: PTH116 -- as above
 
 
@@ -110,40 +114,33 @@ def opened(path: str, log: Log, *, content: bytes | None = None) -> Iterator[Ope
     not unpack, unfolds beyond `MAX_TRACE_BYTES`, or (at the end) changed while it was read.
     """
     codec = _CODECS.get(path[path.rfind(".") :])
-    with _one_line(path):
+    with _OneLine(path):
         if buckets.is_url(path):
             object_ = buckets.Object(path, log.size or 0, log.version)
             with buckets.opened(object_, content=content) as (source, written):
                 yield Opened(_unpacked(path, source, codec), written)
         else:
-            with _file(path) as (descriptor, written):
+            # Never waits: a FIFO that nobody writes to would hold us for ever.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                before = os.fstat(descriptor)
+                if not stat.S_ISREG(before.st_mode):
+                    raise UnexpectedAnswerError(f"{path}: no file")
                 if codec is None:
-                    yield Opened(_read(descriptor), written)
+                    yield Opened(_read(descriptor, before.st_size), before.st_mtime)
                 else:
                     with pa.PythonFile(os.fdopen(os.dup(descriptor), "rb"), "r") as source:
-                        yield Opened(_unpacked(path, source, codec), written)
+                        yield Opened(_unpacked(path, source, codec), before.st_mtime)
+                after = os.fstat(descriptor)
+                if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+                    raise UnexpectedAnswerError(f"{path}: changed while it was read")
+            finally:
+                os.close(descriptor)
 
 
-@contextlib.contextmanager
-def _file(path: str) -> Iterator[tuple[int, float]]:
-    """Open a file; at the end make sure that it is what it was."""
-    # Never waits: a FIFO that nobody writes to would hold us for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            raise UnexpectedAnswerError(f"{path}: no file")
-        yield descriptor, before.st_mtime
-        after = os.fstat(descriptor)
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            raise UnexpectedAnswerError(f"{path}: changed while it was read")
-    finally:
-        os.close(descriptor)
-
-
-def _read(descriptor: int) -> Iterator[bytes]:
-    """Yield the bytes of a file, as they are."""
-    while chunk := os.read(descriptor, CHUNK):
+def _read(descriptor: int, size: int) -> Iterator[bytes]:
+    """Yield the bytes of a file, as they are; one of an ordinary size in one piece."""
+    while chunk := os.read(descriptor, min(size + 1, WHOLE)):
         yield chunk
 
 
@@ -158,13 +155,29 @@ def _unpacked(path: str, source: pa.NativeFile, codec: str | None) -> Iterator[b
             yield chunk
 
 
-@contextlib.contextmanager
-def _one_line(path: str) -> Iterator[None]:
-    """Turn what the system says of a file into one line that names it."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise NotFoundError(f"{path}: gone") from error
-    except (OSError, pa.ArrowException) as error:
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise UnexpectedAnswerError(f"{path}: cannot be read ({reason})") from error
+class _OneLine:
+    """Turns what the system says of a file into one line that names it.
+
+    A class, because a generator in its place costs as much as the system calls that it guards.
+    """
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Guard."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Raise in our own words what is one of the system's."""
+        if isinstance(error, FileNotFoundError):
+            raise NotFoundError(f"{self._path}: gone") from error
+        if isinstance(error, (OSError, pa.ArrowException)):
+            reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+            raise UnexpectedAnswerError(f"{self._path}: cannot be read ({reason})") from error

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from logminer.archive.progress import Progress
     from logminer.store import Ledger, LedgerView, Store
 
-_BATCH: Final = 128
-"""Logs in an order: some 10 MB, a twentieth of a second."""
+_BATCH: Final = 256
+"""Logs in an order: some 25 MB, a tenth of a second. Making rows of half as many costs as much."""
 
 _BATCH_BYTES: Final = 32 * 2**20
 """Bytes in an order, where sizes are known before: they may be held in memory."""

@@ -11,14 +11,25 @@ import typer
 from logminer import __version__
 from logminer.cli.flags import (
     ArchivedOption,
+    BundleOption,
+    Depth,
     DurationOption,
     EverythingOption,
     ExcludeOption,
     GroupsOption,
     IncludeOption,
+    LogFormatOption,
+    MirrorsOption,
+    OutputOption,
     ProjectsOption,
     QuietOption,
+    RateOption,
     RequestsOption,
+    StoreOption,
+    TalkFormat,
+    TokenOption,
+    TraceSizeOption,
+    UrlOption,
     VerboseOption,
 )
 from logminer.cli.talk import complain, exit_codes
@@ -39,80 +50,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # frames cost half of the start-up and two thirds of the width
     pretty_exceptions_enable=False,
 )
-
-StoreOption = Annotated[
-    str,
-    typer.Option(
-        "--store",
-        "-s",
-        envvar="LOGMINER_STORE",
-        metavar="STORE",
-        help="Directory of the store; or its URL: s3://bucket/prefix, gs://… or az://….",
-        show_default=False,
-    ),
-]
-
-MirrorsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--mirrors",
-        envvar="LOGMINER_MIRRORS",
-        metavar="FILE",
-        help="TOML table of your registry mirrors and pull-through caches, to see through them:"
-        " [[mirror]] entries with name, registry, prefix and upstream.",
-    ),
-]
-
-
-UrlOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        help="The GitLab server; else GITLAB_URL, else python-gitlab's configuration file.",
-    ),
-]
-
-TokenOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="File with the access token (scope read_api); else GITLAB_TOKEN, else"
-        " python-gitlab's configuration file.",
-    ),
-]
-
-BundleOption = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Certificates to trust, for a private root."),
-]
-
-RateOption = Annotated[
-    float | None,
-    typer.Option(
-        metavar="NUMBER",
-        help="Most requests a second, 0.5 for one in two seconds; else as the server allows.",
-    ),
-]
-
-OutputOption = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to stdout."),
-]
-
-
-class Depth(StrEnum):
-    """How much of a log is read."""
-
-    FULL = "full"
-    PREPARE = "prepare"
-
-
-class TalkFormat(StrEnum):
-    """How a run talks."""
-
-    AUTO = "auto"
-    PLAIN = "plain"
-    JSON = "json"
 
 
 class UseFormat(StrEnum):
@@ -252,13 +189,7 @@ def harvest(  # noqa: PLR0913 -- one for each flag
             " job and its services, not what the script pulls and builds."
         ),
     ] = Depth.FULL,
-    max_trace_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="Of a longer log only so much is read, as in 20M; its job is marked truncated.",
-        ),
-    ] = None,
+    max_trace_size: TraceSizeOption = None,
     url: UrlOption = None,
     token_file: TokenOption = None,
     ca_bundle: BundleOption = None,
@@ -305,13 +236,7 @@ def harvest(  # noqa: PLR0913 -- one for each flag
             " *.prom for the node exporter's textfile collector.",
         ),
     ] = None,
-    log_format: Annotated[
-        TalkFormat,
-        typer.Option(
-            help="auto draws progress on a terminal and writes plain lines elsewhere; json writes"
-            " one object for each line. Lines carry the run's id."
-        ),
-    ] = TalkFormat.AUTO,
+    log_format: LogFormatOption = TalkFormat.AUTO,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -625,10 +550,8 @@ def migrate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say how many files are of which version.")
     ] = False,
-    log_format: Annotated[
-        TalkFormat, typer.Option(help="As harvest's: auto, plain or json.")
-    ] = TalkFormat.AUTO,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
+    log_format: LogFormatOption = TalkFormat.AUTO,
+    quiet: QuietOption = False,
 ) -> None:
     """Bring a store that an older logminer wrote up to date.
 

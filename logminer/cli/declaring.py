@@ -8,27 +8,26 @@ from typing import Annotated
 
 import typer
 
-from logminer.cli.app import (
-    BundleOption,
-    MirrorsOption,
-    OutputOption,
-    RateOption,
-    StoreOption,
-    TalkFormat,
-    TokenOption,
-    UrlOption,
-    app,
-)
+from logminer.cli.app import app
 from logminer.cli.flags import (
     ArchivedOption,
+    BundleOption,
     DurationOption,
     EverythingOption,
     ExcludeOption,
     GroupsOption,
     IncludeOption,
+    LogFormatOption,
+    MirrorsOption,
+    OutputOption,
     ProjectsOption,
     QuietOption,
+    RateOption,
     RequestsOption,
+    StoreOption,
+    TalkFormat,
+    TokenOption,
+    UrlOption,
     VerboseOption,
 )
 from logminer.cli.talk import complain, exit_codes
@@ -145,9 +144,7 @@ def inventory(  # noqa: PLR0913 -- one for each flag
             " would be.",
         ),
     ] = False,
-    log_format: Annotated[
-        TalkFormat, typer.Option(help="As harvest's: auto, plain or json.")
-    ] = TalkFormat.AUTO,
+    log_format: LogFormatOption = TalkFormat.AUTO,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:

@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from logminer.cli.app import Depth, MirrorsOption, StoreOption, TalkFormat, app
+from logminer.cli.app import app
+from logminer.cli.flags import (
+    Depth,
+    LogFormatOption,
+    MirrorsOption,
+    QuietOption,
+    StoreOption,
+    TalkFormat,
+    TraceSizeOption,
+    VerboseOption,
+)
 from logminer.cli.talk import exit_codes
 
 
@@ -98,13 +108,7 @@ def mine(  # noqa: PLR0913, PLR0917 -- one for each flag
             " logminer harvest."
         ),
     ] = Depth.FULL,
-    max_trace_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="Of a longer log only so much is read, as in 20M; its job is marked truncated.",
-        ),
-    ] = None,
+    max_trace_size: TraceSizeOption = None,
     mirrors: MirrorsOption = None,
     dry_run: Annotated[
         bool,
@@ -121,17 +125,9 @@ def mine(  # noqa: PLR0913, PLR0917 -- one for each flag
             help="Print the query that gives such a FILE out of GitLab's database, and exit.",
         ),
     ] = False,
-    log_format: Annotated[
-        TalkFormat,
-        typer.Option(
-            help="auto draws progress on a terminal and writes plain lines elsewhere; json writes"
-            " one object for each line."
-        ),
-    ] = TalkFormat.AUTO,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say each failure when it happens, and why.")
-    ] = False,
+    log_format: LogFormatOption = TalkFormat.AUTO,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Read an archive of job logs, on disks or in buckets, into a store.
 

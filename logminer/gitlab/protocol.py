@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Never
 from urllib.parse import parse_qs, urljoin, urlsplit, urlunsplit
 
+import msgspec
+
 from logminer.errors import (
     AuthorisationError,
     ConnectionFailedError,
@@ -324,7 +326,7 @@ def decode(what: str, headers: Headers, body: bytes) -> object:
     """
     check_body(what, body)
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        return _decode(body)
     except RecursionError:
         raise NotGitLabError(f"{what}: the JSON is nested too deeply to be GitLab's.") from None
     except ValueError:
@@ -333,6 +335,18 @@ def decode(what: str, headers: Headers, body: bytes) -> object:
         raise NotGitLabError(
             f"{what}: the answer is not JSON. Check the URL: it must be GitLab's own.",
         ) from None
+
+
+def _decode(body: bytes) -> object:
+    """Return a JSON value.
+
+    By msgspec, which takes a third of the time. What it refuses and the standard library takes,
+    such as half a surrogate pair in somebody's job name, must not cost a page of jobs.
+    """
+    try:
+        return msgspec.json.decode(body)
+    except ValueError:
+        return json.loads(body, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> Never:

@@ -2,6 +2,9 @@
 
 Projects are listed while traces are read, so the queue grows at its end and at its front. Each job
 is given out once in a run, whatever becomes of it; only ids and a slice of jobs are in memory.
+
+Oldest first, because their logs are the next to be deleted. But logs that a server has lost and
+will not say so lie together, too, and must not be all that a run ever gets to: then it turns round.
 """
 
 from __future__ import annotations
@@ -31,8 +34,9 @@ class Handout:
         """Ids that were given out and may still be in the ledger's queue."""
         self._fresh: deque[int] = deque()
         self._last: int | None = None
+        self._newest_first = False
         self._backlog = True
-        """Whether jobs of earlier runs are left; their ids are above `_last`."""
+        """Whether jobs are left that lie behind `_last` in the ledger's queue."""
         self._complete = False
         self._stopped = False
         self._news = asyncio.Event()
@@ -47,6 +51,13 @@ class Handout:
                 if not self._slice and not await self._fill():
                     return None
         return None
+
+    async def turn_round(self) -> None:
+        """Go on with the newest job of the queue, down to where it was left."""
+        async with self._turn:
+            self.recorded(job.id for job in self._slice)
+            self._slice.clear()
+            self._newest_first, self._backlog, self._last = True, True, None
 
     def queued(self, job_ids: Iterable[int]) -> None:
         """Take in that jobs were queued."""
@@ -74,7 +85,7 @@ class Handout:
         while not self._slice and not self._stopped:
             self._news.clear()
             if self._backlog:
-                jobs = await asyncio.to_thread(self._ledger.take, _SLICE, after=self._last)
+                jobs = await asyncio.to_thread(self._behind, self._last)
                 self._backlog = len(jobs) == _SLICE
                 self._last = jobs[-1].id if jobs else self._last
             elif self._fresh:
@@ -89,3 +100,9 @@ class Handout:
             self._slice.extend(job for job in jobs if job.id not in self._given)
             self._given.update(job.id for job in jobs)
         return True
+
+    def _behind(self, last: int | None) -> list[Job]:
+        """Return the next slice of the ledger's queue."""
+        if self._newest_first:
+            return self._ledger.take_newest(_SLICE, before=last)
+        return self._ledger.take(_SLICE, after=last)

@@ -21,6 +21,7 @@ from logminer.errors import (
     ForbiddenError,
     LogminerError,
     NotFoundError,
+    ServerError,
 )
 from logminer.gitlab import Budget, Client, Pacer
 from logminer.harvest.handout import Handout
@@ -156,6 +157,8 @@ class HarvestRun(Run[Tally, Client]):
             keep=options.keep,
         )
         self._recorder = Recorder(ledger, recorded=self._count, alarm=self._alarm)
+        self._turned = False
+        """Whether so many logs could not be read that the queue is read from its other end."""
         self._timed = asyncio.Event()
         self._started = time.monotonic()
         self._now: dt.datetime | None = None
@@ -291,6 +294,7 @@ class HarvestRun(Run[Tally, Client]):
 
     async def _attempt(self, job: Job, reading: Awaitable[_T]) -> _T | None:
         """Wait for a reading; None if it failed, which is counted."""
+        turned = self._turned
         try:
             result = await reading
         except BudgetSpentError as error:
@@ -299,7 +303,8 @@ class HarvestRun(Run[Tally, Client]):
         except FatalError:
             raise
         except LogminerError as error:
-            self._failed(f"job {job.id} of {job.project_path}: {error}")
+            failure = f"job {job.id} of {job.project_path}: {error}"
+            await self._unread(failure, counts=turned == self._turned)
             return None
         except Exception as error:  # noqa: BLE001 -- see below
             # A fault of ours: it must not cost the other jobs their night. This one stays queued.
@@ -309,6 +314,26 @@ class HarvestRun(Run[Tally, Client]):
         if not isinstance(result, Job):  # one that may still grow says nothing of the server
             self._failures_in_a_row = 0
         return result
+
+    async def _unread(self, failure: str, *, counts: bool) -> None:
+        """Count a log that could not be read; many in a row end the run, at the second time.
+
+        A server may answer everything but the logs of one spring, night after night. So if it is
+        there at all, the queue is first read from its other end; what was being read when it turned
+        round no more `counts`.
+        """
+        if not counts:
+            self._alarm(failure)
+            return
+        try:
+            self._failed(failure)
+        except ServerError:
+            if self._turned:
+                raise
+            self._failures_in_a_row = 0
+            await self._handout.turn_round()
+            self._turned = True
+            await self._client.version()
 
     async def _reread(self, old: Iterator[OldJob]) -> None:
         """Read the logs of jobs again with a fixed number of workers."""

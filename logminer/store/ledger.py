@@ -280,6 +280,15 @@ class LedgerView:
         )
         return [decode_job(description) for (description,) in rows]
 
+    def take_newest(self, limit: int, *, before: int | None = None) -> list[Job]:
+        """Return at most `limit` queued jobs with ids below `before`, newest first."""
+        rows = self._rows(
+            "SELECT description FROM job WHERE state = 'queued' AND id < coalesce(?, id + 1)"
+            " ORDER BY id DESC LIMIT ?",
+            (before, limit),
+        )
+        return [decode_job(description) for (description,) in rows]
+
     def described(self, job_ids: Iterable[int]) -> list[Job]:
         """Return those of the jobs that are queued, by id."""
         rows = self._rows(

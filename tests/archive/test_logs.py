@@ -121,8 +121,8 @@ def test_changed_meanwhile(
     path = put(tmp_path / "archive", 1, log)
     read = logs._read
 
-    def slow(descriptor: int) -> object:
-        yield from read(descriptor)
+    def slow(descriptor: int, size: int) -> object:
+        yield from read(descriptor, size)
         with path.open("ab") as file:
             file.write(b"more\n")
 

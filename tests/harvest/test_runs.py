@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 import logminer
-from logminer.errors import AuthorisationError, BlockedError, BusyError, ServerError
+from logminer.errors import (
+    AuthorisationError,
+    BlockedError,
+    BusyError,
+    ServerError,
+    UnexpectedAnswerError,
+)
 from logminer.gitlab import Budget, Client, Settings, discover
 from logminer.harvest import Options, Tally, harvest, verify
+from logminer.harvest.reading import Reader
 from logminer.harvest.verify import repair
 from logminer.model import Depth
+from logminer.running import run as whole_run
 from logminer.simulator import Behaviour, Company, Faults, Server, serve
 from logminer.store import Ledger, Store, open_store, source_of
 
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from logminer.harvest import Verification
+    from logminer.model import Harvested, Job
 
 TODAY = dt.date(2026, 11, 23)
 DAY = 86_400.0
@@ -494,8 +503,17 @@ def test_an_address_that_is_blocked(
     assert rows(tmp_path / "s") == truth(company)
 
 
-def test_a_server_that_is_down(
-    night: Callable[..., Tally], server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("down", "said"),
+    [("trace", "failed 8 times in a row"), ("version", "cannot be reached")],
+)
+def test_a_server_that_is_down(  # noqa: PLR0913, PLR0917 -- fixtures
+    night: Callable[..., Tally],
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    down: str,
+    said: str,
 ) -> None:
     """After so many failures in a row it is left alone; the ledger remembers how the run ended."""
 
@@ -503,18 +521,50 @@ def test_a_server_that_is_down(
         await asyncio.sleep(0)
 
     monkeypatch.setattr("logminer.harvest.run.Client", partial(Client, sleep=at_once))
-    server.behaviour = Behaviour(
-        faults=(Faults(rate=1.0, kinds=("error_500",), on=frozenset({"trace"})),)
+    monkeypatch.setattr(whole_run, "HOPELESS", 8)
+    behaviour = Behaviour(
+        faults=(Faults(rate=1.0, kinds=("error_500",), on=frozenset({"trace", down})),)
     )
-    with pytest.raises(ServerError, match="failed 20 times in a row"):
-        night()
+    server.when("trace", 1, lambda: setattr(server, "behaviour", behaviour))
+    with pytest.raises(ServerError, match=said):
+        night(Options(concurrency=4))
 
     source = source_of(server.url.removeprefix("http://"))
     with open_store(tmp_path / "s").read_ledger(source) as ledger:
         (run,) = ledger.runs(5)
         assert run.exit_code == 1
-        assert run.tally["failed"] >= 20
+        assert run.tally["failed"] >= 8
         assert ledger.last_success() is None
+
+
+def test_logs_that_never_come(
+    company: Company,
+    night: Callable[..., Tally],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Many lost logs that lie together hold up none but themselves, old or new."""
+    company.live(DAY)
+    night(Options(concurrency=1), Budget(max_requests=len(company.projects) + 20))
+    expected = truth(company)
+    ids = sorted(set(expected) - set(rows(tmp_path / "s")))
+    lost = set(ids[len(ids) // 3 :][:25])
+    read = Reader.read
+
+    async def reading(self: Reader, job: Job, *, now: dt.datetime) -> Harvested:
+        if job.id in lost:
+            raise UnexpectedAnswerError(f"job {job.id}: 500")
+        return await read(self, job, now=now)
+
+    monkeypatch.setattr(Reader, "read", reading)
+    monkeypatch.setattr(whole_run, "HOPELESS", 5)
+    with pytest.raises(ServerError, match="5 times in a row"):
+        night(Options(concurrency=1))  # what others were reading would be read the next night
+
+    assert len(lost) == 25
+    assert rows(tmp_path / "s") == {
+        job_id: row for job_id, row in expected.items() if job_id not in lost
+    }
 
 
 def test_a_store_that_somebody_else_writes(

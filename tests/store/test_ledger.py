@@ -124,7 +124,7 @@ class TestListing:
         self, ledger: Ledger, project: Project, make_job: Callable[..., Job]
     ) -> None:
         """A page that fails at its last job leaves neither a job nor its cursor."""
-        broken = make_job(2, name={"not", "text"})
+        broken = make_job(2, name=object())
         with pytest.raises(TypeError):
             ledger.store_page(
                 project.id, [make_job(1), broken], Listing(ceiling=90, cursor="page 2")
@@ -177,6 +177,17 @@ class TestJobs:
         assert jobs[:2] == ledger.take(2)
         assert jobs[2:4] == ledger.take(2, after=1)
         assert jobs == ledger.take(10)
+
+    def test_take_newest(
+        self, ledger: Ledger, project: Project, make_job: Callable[..., Job]
+    ) -> None:
+        """The same queue from its other end."""
+        jobs = [make_job(number) for number in range(5)]
+        ledger.settle(project.id, jobs, checked_at=None)
+
+        assert [jobs[4], jobs[3]] == ledger.take_newest(2)
+        assert [jobs[2], jobs[1]] == ledger.take_newest(2, before=3)
+        assert jobs[::-1] == ledger.take_newest(10)
 
     def test_settle(self, ledger: Ledger, project: Project, make_job: Callable[..., Job]) -> None:
         """A re-checked job that ended is queued; one that did not stays open."""
@@ -235,7 +246,7 @@ class TestJobs:
     ) -> None:
         """A batch that fails at its last job leaves nothing behind."""
         ledger.settle(project.id, [make_job(1)], checked_at=None)
-        broken = make_harvested(2, name={"not", "text"})
+        broken = make_harvested(2, name=object())
         with pytest.raises(TypeError):
             ledger.commit([make_harvested(1), broken])
 
