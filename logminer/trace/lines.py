@@ -109,7 +109,7 @@ class Lines:
     def feed(self, chunk: bytes, take: Callable[[Line], None]) -> None:
         """Read on, and let each line be taken where it is found.
 
-        Called back rather than iterated over: compiled, a generator costs more than its lines.
+        Called back rather than iterated over: compiled, a generator in a generator is slower.
         """
         if len(chunk) <= _PIECE:
             self._read(chunk, take)

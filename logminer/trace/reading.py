@@ -5,6 +5,7 @@ So it is remembered: a runner prints the same sentences into every log of a comp
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, final
 
 from logminer.trace.failures import ends_in_image
@@ -72,34 +73,5 @@ def _ends_in_image(naming: tuple[str, ...], match: re.Match[bytes]) -> bool:
     )
 
 
-@final
-class _Answer:
-    """What was read in a line, and what was asked: nearly always the same of the same bytes."""
-
-    __slots__ = ("dressed", "reading", "rules")
-
-    def __init__(self, rules: tuple[int, ...], dressed: bool, reading: Reading | None) -> None:  # noqa: FBT001 -- as above
-        self.rules = rules
-        self.dressed = dressed
-        self.reading = reading
-
-
-_answers: Final[dict[bytes, _Answer]] = {}
-"""A table of our own: with all that is asked as its key, `lru_cache` takes twice the time."""
-
-
-def remembered(body: bytes, rules: tuple[int, ...], dressed: bool) -> Reading | None:  # noqa: FBT001 -- as above
-    """Return the same for a line of up to `SHORT` bytes."""
-    known = _answers.get(body)
-    if known is not None and known.rules == rules and known.dressed == dressed:
-        return known.reading
-    if len(_answers) >= _REMEMBERED:
-        _answers.clear()
-    reading = read(body, rules, dressed)
-    _answers[body] = _Answer(rules, dressed, reading)
-    return reading
-
-
-def forget() -> None:
-    """Remember nothing: for whoever changes a rule."""
-    _answers.clear()
+remembered = lru_cache(_REMEMBERED)(read)
+"""The same for lines of up to `SHORT` bytes."""

@@ -79,7 +79,7 @@ class Scanner:
         return [(hit >> BITS, hit & INDEX) for hit in self.packed(data)]
 
     def packed(self, data: bytes | memoryview) -> list[int]:
-        """Return the same, each match as one number: a third of the objects, and sorted faster."""
+        """Return the same, each match as one number: half the objects, and sorted faster."""
         hits: list[int] = []
         self._database.scan(data, match_event_handler=_collect, context=hits)
         hits.sort()

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 def _fresh() -> Iterator[None]:
     """Let no line be remembered as a broken rule read it."""
     yield
-    reading.forget()
+    reading.remembered.cache_clear()
 
 
 def _read(trace: bytes) -> Extraction:
@@ -55,7 +55,7 @@ def test_a_rule_that_reads_nothing_is_missed(index: int, monkeypatch: pytest.Mon
     broken = list(RULES)
     broken[index] = replace(RULES[index], read=NEVER)
     monkeypatch.setattr(reading, "RULES", tuple(broken))
-    reading.forget()
+    reading.remembered.cache_clear()
     literal = RULES[index].find
 
     assert [
