@@ -39,7 +39,7 @@ from logminer.trace.fold import Evidence, Row, Rows, text
 from logminer.trace.framing import RUNNER_STREAM, SERVICE_STREAM
 from logminer.trace.lines import Line, Lines
 from logminer.trace.reading import SHORT, Reading, read, remembered
-from logminer.trace.rules import RULES, Dress, Rule, Speaker
+from logminer.trace.rules import RULES, Dress, Speaker
 from logminer.trace.runner import HANDLERS as RUNNERS
 from logminer.trace.runner import STRENGTHENING, RunnerLines
 from logminer.trace.scanner import SHARING
@@ -169,14 +169,12 @@ class Extractor:
 
     def feed(self, chunk: bytes) -> None:
         """Read on; where the chunk ends in the trace never shows in the result."""
-        for line in self._lines.feed(chunk):
-            self._read(line)
+        self._lines.feed(chunk, self._read)
         self._look_for_border()
 
     def finish(self) -> Extraction:
         """End the trace: the last line counts though no LF ends it."""
-        for line in self._lines.finish():
-            self._read(line)
+        self._lines.finish(self._read)
         self._look_for_border()
         window = self._lines.window
         truncated = self._limit is not None and window.size - self._limit[1] <= _LIMIT_SIZE
@@ -205,24 +203,27 @@ class Extractor:
         """Let the first rule that reads the line have it, if whoever speaks there may."""
         if not self._ran and self._lines.sections.running:
             self._begin_to_run()
-        recall = remembered if len(line.body) <= SHORT else read
-        reading = recall(line.body, line.rules, self._dressed)
+        body = line.body
+        if len(body) <= SHORT:
+            reading = remembered(body, line.rules, self._dressed)
+        else:
+            reading = read(body, line.rules, self._dressed)
         if reading is None:
             return
-        if self._held is not None and not self._ends_held(reading.rule, line):
+        if self._held is not None and not self._ends_held(reading, line):
             self._release()
         verdict = self._verdict(reading, line)
         if verdict is not _OF_RUNNER and verdict is not _OF_SCRIPT:
             self._report(reading, line, verdict)
-        elif reading.rule.speaker is _ANYONES:
+        elif reading.speaker is _ANYONES:
             self._report(reading, line, verdict)
-            _FRAME[reading.rule.name](self, reading.match, line)
+            _FRAME[reading.name](self, reading.match, line)
         elif not reading.ends_in_image:
             self._fold(reading, line)
         elif line.cut:
             self._report(reading, line, Verdict.CUT)
         else:
-            self._held = reading, line, self._evidence(reading.rule, line)
+            self._held = reading, line, self._evidence(reading.name, line)
 
     def _look_for_border(self) -> None:
         """Cross the border if a marker that was passed over has."""
@@ -234,7 +235,7 @@ class Extractor:
         """Whether most of the runner's wordings cannot matter any more: a script may forge them."""
         return self._ran and not self._lines.stamped and self._excerpt_line is None
 
-    def _evidence(self, rule: Rule, line: Line) -> Evidence:
+    def _evidence(self, rule: str, line: Line) -> Evidence:
         """Say where a line stands, for the row that it may decide.
 
         Without timestamps it was printed when its section began or ended.
@@ -245,13 +246,13 @@ class Extractor:
         seen_at = lines.sections.time
         if line.stamp is not None:
             seen_at = framing.stamped_at(line.stamp, whole_seconds=self._whole_seconds)
-        return Evidence(rule.name, section, number, offset, seen_at)
+        return Evidence(rule, section, number, offset, seen_at)
 
-    def _ends_held(self, rule: Rule, line: Line) -> bool:
+    def _ends_held(self, reading: Reading, line: Line) -> bool:
         """Whether this is the notice of the limit, right behind the line that is held back."""
         return (
             self._held is not None
-            and rule.name == "runner.limit"
+            and reading.name == "runner.limit"
             and self._held[2].line == self._lines.place(line)[0] - 1
         )
 
@@ -263,24 +264,24 @@ class Extractor:
 
     def _fold(self, reading: Reading, line: Line, evidence: Evidence | None = None) -> None:
         """Fold a line that is believed; the evidence of one that was held back is known."""
-        rule, match = reading.rule, reading.match
-        if rule.speaker is _RUNNERS and self._behind_border:
+        rule, match = reading.name, reading.match
+        if reading.speaker is _RUNNERS and self._behind_border:
             verdict = Verdict.AFTER_BORDER
-            row, outcome = self._runner.strengthen(rule.name, match)
+            row, outcome = self._runner.strengthen(rule, match)
             if row is not None and outcome is not None:
                 row.reach(outcome, self._evidence(rule, line))
             if self._lines.spent:
                 self._listen()
         else:
             evidence = evidence or self._evidence(rule, line)
-            if rule.speaker is _SCRIPTS:
+            if reading.speaker is _SCRIPTS:
                 verdict = _OF_SCRIPT
-                row = SCRIPTS[rule.name](self._script, match, evidence)
+                row = SCRIPTS[rule](self._script, match, evidence)
             else:
                 verdict = _OF_RUNNER
-                if self._executor is None and rule.name in _EXECUTOR_OF:
-                    self._know_executor(_EXECUTOR_OF[rule.name])
-                row = RUNNERS[rule.name](self._runner, match, evidence)
+                if self._executor is None and rule in _EXECUTOR_OF:
+                    self._know_executor(_EXECUTOR_OF[rule])
+                row = RUNNERS[rule](self._runner, match, evidence)
         if self._observe is not None:
             self._report(reading, line, verdict, row, evidence)
 
@@ -295,7 +296,7 @@ class Extractor:
         """Tell the observer, if there is one."""
         if self._observe is None:
             return
-        evidence = evidence or self._evidence(reading.rule, line)
+        evidence = evidence or self._evidence(reading.name, line)
         self._observe(
             Sighting(
                 line=evidence.line,
@@ -315,25 +316,25 @@ class Extractor:
 
     def _verdict(self, reading: Reading, line: Line) -> Verdict:
         """Decide who printed a line."""
-        speaker = reading.rule.speaker
+        speaker = reading.speaker
         if speaker is _SCRIPTS:
             return self._verdict_on_script(reading, line)
         if not self._ran and line.begin != line.line and not self._lines.may_speak(line):
             return Verdict.NOT_ALONE
         if speaker is _RUNNERS:
             return self._verdict_on_runner(reading, line)
-        return self._verdict_on_frame(reading.rule, line) if self._lines.stamped else _OF_RUNNER
+        return self._verdict_on_frame(reading.name, line) if self._lines.stamped else _OF_RUNNER
 
-    def _verdict_on_frame(self, rule: Rule, line: Line) -> Verdict:
+    def _verdict_on_frame(self, rule: str, line: Line) -> Verdict:
         """Decide by its stream whether a marker, a title or a border is one.
 
         The notice of the limit is printed past the logger; "Running on" by a script of the runner's
         own, in the job's container.
         """
         stream = line.stream
-        if rule.name == "runner.limit":
+        if rule == "runner.limit":
             believed = not stream
-        elif rule.name == "runner.ran":
+        elif rule == "runner.ran":
             believed = not stream.startswith(SERVICE_STREAM)
         else:
             believed = stream.startswith(RUNNER_STREAM)

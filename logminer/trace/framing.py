@@ -57,10 +57,10 @@ _SPLIT_SIZE = 8 * 1024
 """A shorter line without CR is never continued: the timestamper had no cause to break it."""
 
 _RESET = b"\x1b[0;m"
-_CLEAR = b"\x1b[0K"
-_RESETS = re.compile(rb"(?:\x1b\[0;m)+")
-_CLEARED = re.compile(rb"(?:\x1b\[0K)+")
-_COLOUR = re.compile(rb"\x1b\[(32;1|0;33|31;1|36;1)m")
+_DRESS = re.compile(
+    rb"(?:\x1b\[0;m)*(?P<cleared>(?:\x1b\[0K)*)(?:\x1b\[(?P<colour>32;1|0;33|31;1|36;1)m)?"
+)
+_PRINT, _NONE = Dress.PRINT, Dress.NONE
 _COLOURS = {
     b"32;1": Dress.INFO,
     b"0;33": Dress.WARNING,
@@ -70,6 +70,9 @@ _COLOURS = {
 _BARE = re.compile(rb"[ \t]*(?:\[0;m)*(?:\[0K)*(?:\[(?:32;1|0;33|31;1|36;1)m)?[ \t]*")
 _BARE_RESET = b"[0;m"
 _DURATION = re.compile(rb" \d\d:\d\d$")
+_WORN_FIRST = b" \t["
+_WORN_LAST = b" \t\nm0123456789"
+"""With what the traces of copying begin and end: a line without is as it was printed."""
 _ANSI = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 
 MAX_MARKERS = 1024
@@ -151,11 +154,14 @@ class Resumed:
 
 def undress(drawing: bytes) -> tuple[bytes, Dress]:
     """Take the runner's exact dress off: the text, and which of the logger's calls printed it."""
-    begin = _after(_CLEARED, drawing, _after(_RESETS, drawing, 0))
-    dress = Dress.PRINT if drawing.startswith(_CLEAR, begin - len(_CLEAR)) else Dress.NONE
-    colour = _COLOUR.match(drawing, begin)
-    if colour is not None:
-        begin, dress = colour.end(), _COLOURS[colour[1]]
+    match = _DRESS.match(drawing)
+    begin, dress = 0, _NONE
+    if match is not None:
+        begin = match.end()
+        if match["colour"] is not None:
+            dress = _COLOURS[match["colour"]]
+        elif match["cleared"]:
+            dress = _PRINT
     # Compiled, a slice that ends before it begins is an error.
     return drawing[begin : max(begin, _before(_RESET, drawing))], dress
 
@@ -167,7 +173,10 @@ def strip(drawing: bytes) -> bytes:
     end.
     """
     text = plain(drawing)
-    text = text[_after(_BARE, text, 0) :].rstrip(b" \t")
+    if text and text[0] not in _WORN_FIRST and text[-1] not in _WORN_LAST:
+        return text  # nearly every line
+    bare = _BARE.match(text)
+    text = text[bare.end() if bare else 0 :].rstrip(b" \t")
     duration = _DURATION.search(text, max(0, len(text) - 6))
     if duration is not None:
         text = text[: duration.start()].rstrip(b" \t")
@@ -191,12 +200,6 @@ def begins_line(data: bytes, drawing: Placed) -> bool:
 def plain(drawing: bytes) -> bytes:
     """Take terminal codes off and nothing else."""
     return _ANSI.sub(b"", drawing) if b"\x1b" in drawing else drawing
-
-
-def _after(pattern: re.Pattern[bytes], data: bytes, position: int) -> int:
-    """Return where a run of this begins to be over; `position` if there is none."""
-    match = pattern.match(data, position)
-    return match.end() if match else position
 
 
 def _before(ending: bytes, data: bytes) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import chain
 from typing import TYPE_CHECKING, Final, final
 
 from logminer.trace import framing
@@ -25,12 +24,12 @@ from logminer.trace.framing import (
     Resumed,
 )
 from logminer.trace.rules import RULES
-from logminer.trace.scanner import CONTINUATION, SECTION, SHARING, scanner
+from logminer.trace.scanner import BITS, CONTINUATION, INDEX, SECTION, SHARING, scanner
 from logminer.trace.sections import FOUND_RUNNING, Marker, Sections, marker_of
 from logminer.trace.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable
 
 _PIECE: Final = 512 * 1024
 """Bytes that are scanned at once, however large a chunk is: bounds the list of hits."""
@@ -42,7 +41,7 @@ _REMEMBERED: Final = 1024
 
 @final
 class Line:
-    """A line that at least one rule may be able to read; valid until the next one is asked for."""
+    """A line that at least one rule may be able to read; valid while it is being taken."""
 
     __slots__ = ("begin", "body", "cut", "line", "rules", "stamp")
 
@@ -107,16 +106,20 @@ class Lines:
         """For each stream, the offset of the last physical line that was read: what still
         continues it lies beyond the bounds and is left alone."""
 
-    def feed(self, chunk: bytes) -> Iterator[Line]:
-        """Read on."""
-        if len(chunk) <= _PIECE:
-            return self._read(chunk)
-        pieces = (chunk[begin : begin + _PIECE] for begin in range(0, len(chunk), _PIECE))
-        return chain.from_iterable(map(self._read, pieces))
+    def feed(self, chunk: bytes, take: Callable[[Line], None]) -> None:
+        """Read on, and let each line be taken where it is found.
 
-    def finish(self) -> Iterator[Line]:
+        Called back rather than iterated over: compiled, a generator in a generator is slower.
+        """
+        if len(chunk) <= _PIECE:
+            self._read(chunk, take)
+        else:
+            for begin in range(0, len(chunk), _PIECE):
+                self._read(chunk[begin : begin + _PIECE], take)
+
+    def finish(self, take: Callable[[Line], None]) -> None:
         """Read the last line, though no LF ends it."""
-        return self._read(b"", final=True)
+        self._read(b"", take, final=True)
 
     def place(self, line: Line) -> tuple[int, int]:
         """Return the number of the physical line, from 1, and where in the trace it begins."""
@@ -143,7 +146,7 @@ class Lines:
         exact = self.exact or self.stamped
         return not exact or framing.begins_line(self._data, drawing)
 
-    def _read(self, piece: bytes, *, final: bool = False) -> Iterator[Line]:
+    def _read(self, piece: bytes, take: Callable[[Line], None], *, final: bool = False) -> None:
         """Read all whole drawings that are held, this piece the last of them."""
         window = self.window
         window.push(piece)
@@ -154,14 +157,14 @@ class Lines:
         self.section()
         self._data, self._begin, self._end = window.data, begin, end
         self._resumed = window.resumed
-        hits = self._scanner.scan(memoryview(window.data)[begin:end])
+        hits = self._scanner.packed(memoryview(window.data)[begin:end])
         if hits and not self._decided:
-            self._decide(begin + hits[0][0])
+            self._decide(begin + (hits[0] >> BITS))
         stop, wanted = end, 0
         if self.stamped:
-            stop, wanted = yield from self._read_stamped(hits, final=final)
+            stop, wanted = self._read_stamped(hits, take, final=final)
         else:
-            yield from self._read_plain(hits)
+            self._read_plain(hits, take)
         window.keep(stop, stamped=self.stamped or not self._decided, wanted=wanted)
 
     def _decide(self, position: int) -> None:
@@ -172,21 +175,22 @@ class Lines:
         self.stamped = stamp is not None
         self._decided = True
 
-    def _read_plain(self, hits: list[tuple[int, int]]) -> Iterator[Line]:
+    def _read_plain(self, hits: list[int], take: Callable[[Line], None]) -> None:
         """Read a region of a log without timestamps."""
         data, begin, end, resumed = self._data, self._begin, self._end, self._resumed
         cuts = self.window.cuts
         done = begin
         at, count = 0, len(hits)
         while at < count:
-            position, index = begin + hits[at][0], hits[at][1]
+            hit = hits[at]
+            position, index = begin + (hit >> BITS), hit & INDEX
             at += 1
             if index == SECTION and self.passing:
                 self._pass(position)
                 continue
             rules = SHARING[index]
             stop = data.find(b"\n", position, end)
-            if rules in self.spent and (at == count or 0 <= stop < begin + hits[at][0]):
+            if rules in self.spent and (at == count or 0 <= stop < begin + (hits[at] >> BITS)):
                 continue
             line = data.rfind(b"\n", done, position) + 1
             if 0 < line < stop <= line + MAX_DRAWING:
@@ -208,21 +212,23 @@ class Lines:
                 resumed = Resumed(line, None)
             if position > last:
                 rules = ()
-            if at < count and begin + hits[at][0] <= done:
+            if at < count and begin + (hits[at] >> BITS) <= done:
                 at, rules = _gather(hits, at, rules, last - begin, done - begin)
             if rules and rules not in self.spent:
-                yield Line(
-                    body=data[first:last],
-                    rules=rules,
-                    begin=first,
-                    line=line,
-                    stamp=None,
-                    cut=last in cuts,
+                take(
+                    Line(
+                        body=data[first:last],
+                        rules=rules,
+                        begin=first,
+                        line=line,
+                        stamp=None,
+                        cut=last in cuts,
+                    )
                 )
 
     def _read_stamped(
-        self, hits: list[tuple[int, int]], *, final: bool
-    ) -> Generator[Line, None, tuple[int, int]]:
+        self, hits: list[int], take: Callable[[Line], None], *, final: bool
+    ) -> tuple[int, int]:
         """Read a region of a log with timestamps.
 
         Returns up to where, and how many bytes must be seen before reading on makes sense.
@@ -231,7 +237,8 @@ class Lines:
         done = begin
         at, count = 0, len(hits)
         while at < count:
-            position, index = begin + hits[at][0], hits[at][1]
+            hit = hits[at]
+            position, index = begin + (hit >> BITS), hit & INDEX
             at += 1
             if index == SECTION and self.passing:
                 self._pass(position)
@@ -248,7 +255,7 @@ class Lines:
             if wanted:
                 return drawing.begin, wanted
             if line is not None and line.rules and line.rules not in self.spent:
-                yield line
+                take(line)
         return end, 0
 
     def _pass(self, position: int) -> None:
@@ -348,12 +355,12 @@ class Lines:
 
 
 def _gather(
-    hits: list[tuple[int, int]], at: int, rules: tuple[int, ...], last: int, stop: int
+    hits: list[int], at: int, rules: tuple[int, ...], last: int, stop: int
 ) -> tuple[int, tuple[int, ...]]:
     """Add the rules of the hits up to `last`; return which hit is the first behind `stop`."""
-    while at < len(hits) and hits[at][0] <= stop:
-        if hits[at][0] <= last:
-            rules = _merged(rules, SHARING[hits[at][1]])
+    while at < len(hits) and hits[at] >> BITS <= stop:
+        if hits[at] >> BITS <= last:
+            rules = _merged(rules, SHARING[hits[at] & INDEX])
         at += 1
     return at, rules
 

@@ -27,15 +27,18 @@ SHORT: Final = 512
 class Reading:
     """What a rule read in a line."""
 
-    __slots__ = ("dress", "ends_in_image", "match", "rule")
+    __slots__ = ("dress", "ends_in_image", "match", "name", "rule", "speaker")
 
     def __init__(self, rule: Rule, match: re.Match[bytes], dress: Dress | None) -> None:
         """Take what was read."""
         self.rule = rule
+        self.name = rule.name
+        self.speaker = rule.speaker
+        """Both of the rule: asked for at each line, and quickest where the line's reading is."""
         self.match = match
         self.dress = dress
         """None where only the words count."""
-        self.ends_in_image = _ends_in_image(match)
+        self.ends_in_image = bool(rule.naming) and _ends_in_image(rule.naming, match)
         """Whether what is taken for an image reaches to the line's end: a cut would not show."""
 
 
@@ -61,13 +64,13 @@ def read(body: bytes, rules: tuple[int, ...], dressed: bool) -> Reading | None: 
     return None
 
 
-def _ends_in_image(match: re.Match[bytes]) -> bool:
+def _ends_in_image(naming: tuple[str, ...], match: re.Match[bytes]) -> bool:
     """Whether the line ends in an image, be it one that only an error text names."""
     end = len(match.string)
-    groups = match.re.groupindex
-    if "image" in groups and match.end("image") == end:
-        return True
-    return "error" in groups and match.end("error") == end and ends_in_image(match["error"])
+    return any(
+        match.end(group) == end and (group == "image" or ends_in_image(match[group]))
+        for group in naming
+    )
 
 
 remembered = lru_cache(_REMEMBERED)(read)

@@ -66,6 +66,8 @@ class Rule:
     """The exact dress of a runner's line; `NONE` for all others."""
     find: bytes
     read: re.Pattern[bytes]
+    naming: tuple[str, ...]
+    """Groups of `read` that may hold an image's name: itself, or an error text that has it."""
     source: str
     examples: tuple[bytes, ...]
 
@@ -80,13 +82,15 @@ def _rule(  # noqa: PLR0913 -- one argument for each column of the table
     speaker: Speaker = Speaker.SCRIPT,
 ) -> Rule:
     """Write one line of the table."""
+    pattern = re.compile(read)
     return Rule(
         name=name,
         who=name.partition(".")[0],
         speaker=speaker,
         dress=dress,
         find=find,
-        read=re.compile(read),
+        read=pattern,
+        naming=tuple(group for group in ("image", "error") if group in pattern.groupindex),
         source=source,
         examples=examples,
     )
@@ -101,6 +105,8 @@ def _runner(
 
 _ID = rb"(?P<id>(?:sha256:)?[0-9a-fx]{64})"
 """A local image ID. Before Docker 1.10 the algorithm is missing; people paste `x` for secrecy."""
+_FIND_ID = rb"(?:sha256:|" + rb"[0-9a-fx]" * 8 + rb")"
+"""How one begins: beside it, tools and prose speak of using docker images, too."""
 
 # ---------------------------------------------------------------------------------------------
 # Preamble, sections, borders
@@ -244,7 +250,7 @@ DOCKER = (
     _runner(
         "docker.using_for",
         Dress.PRINT,
-        rb"Using docker image ",
+        rb"Using docker image " + _FIND_ID,
         rb"Using docker image "
         + _ID
         + rb" for (?P<image>\S+)(?: with digest (?P<digest>\S+))? \.\.\.$",
@@ -259,7 +265,7 @@ DOCKER = (
     _runner(
         "docker.using_id",
         Dress.PRINT,
-        rb"Using docker image ",
+        rb" ID=" + _FIND_ID,
         rb"Using docker image (?P<image>\S+) ID=" + _ID + rb" for (?P<target>\S.{0,511}?)\.\.\.$",
         b"Using docker image redis:latest ID=sha256:" + b"ab" * 32 + b" for redis service...",
         b"Using docker image ruby:2.4 ID=sha256:" + b"ab" * 32 + b" for build container...",
@@ -268,7 +274,7 @@ DOCKER = (
     _runner(
         "docker.using_helper",
         Dress.PRINT,
-        rb"Using docker image ",
+        rb"Using docker image " + _FIND_ID,
         rb"Using docker image " + _ID + rb" for predefined container\.\.\.$",
         b"Using docker image sha256:" + b"ab" * 32 + b" for predefined container...",
         source="executors/docker/executor_docker.go, 9.1 to 10.4",

@@ -95,9 +95,8 @@ class RunnerLines:
     def ran(self) -> None:
         """Take it that the job's containers run: what was declared was there."""
         self.settle()
-        for row in self._rows:
-            if row.origin is _RUNNER:
-                row.run()
+        for row in self._rows.of(_RUNNER):
+            row.run()
 
     def settle(self) -> None:
         """Apply what was held back for a line that did not come; credentials are for one image."""
@@ -111,7 +110,7 @@ class RunnerLines:
     def may_strengthen(self) -> bool:
         """Whether a line that says that an image is used can tell anything by itself."""
         return self._repulled is not None or any(
-            row.outcome.strength < _PRESENT.strength for row in self._rows if row.origin is _RUNNER
+            row.outcome.strength < _PRESENT.strength for row in self._rows.of(_RUNNER)
         )
 
     def strengthen(self, rule: str, match: Match) -> tuple[Row | None, Outcome | None]:

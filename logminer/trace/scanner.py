@@ -32,6 +32,12 @@ SECTION: Final = next(n for n, rule in enumerate(RULES) if rule.name == "runner.
 CONTINUED: Final = b"|".join(rb"Z [0-9a-f][0-9a-f]%c\+" % kind for kind in b"OE")
 """The end of such a prefix; as two literals it is found at twice the speed."""
 
+BITS: Final = 8
+"""Of a packed hit: below them its index into `SHARING`, above them where it ends."""
+
+INDEX: Final = (1 << BITS) - 1
+"""What is below these bits."""
+
 _local = threading.local()
 
 
@@ -47,8 +53,8 @@ class _Database(Protocol):
         self,
         data: bytes | memoryview,
         *,
-        match_event_handler: Callable[[int, int, int, int, list[tuple[int, int]]], None],
-        context: list[tuple[int, int]],
+        match_event_handler: Callable[[int, int, int, int, list[int]], None],
+        context: list[int],
     ) -> None:
         """Call the handler for each match."""
 
@@ -70,15 +76,19 @@ class Scanner:
 
     def scan(self, data: bytes | memoryview) -> list[tuple[int, int]]:
         """Return (end, index into `SHARING`) for each match, sorted; matches may overlap."""
-        hits: list[tuple[int, int]] = []
+        return [(hit >> BITS, hit & INDEX) for hit in self.packed(data)]
+
+    def packed(self, data: bytes | memoryview) -> list[int]:
+        """Return the same, each match as one number: half the objects, and sorted faster."""
+        hits: list[int] = []
         self._database.scan(data, match_event_handler=_collect, context=hits)
         hits.sort()
         return hits
 
 
-def _collect(index: int, _start: int, end: int, _flags: int, hits: list[tuple[int, int]]) -> None:
+def _collect(index: int, _start: int, end: int, _flags: int, hits: list[int]) -> None:
     """Keep one match; Hyperscan calls this for each."""
-    hits.append((end, index))
+    hits.append(end << BITS | index)
 
 
 def scanner() -> Scanner:

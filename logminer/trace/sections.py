@@ -8,7 +8,7 @@ follows. Forward and backward give the same answer.
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:
     import re
@@ -53,13 +53,18 @@ FOUND_RUNNING: Final = tuple(b":" + name.encode() for name in sorted({STEP, *RUN
 """How a hit on a marker ends that may begin a section of a running job."""
 
 
-class Marker(NamedTuple):
+@final
+class Marker:
     """A section's start or end, as the runner prints it."""
 
-    name: str
-    start: bool
-    time: int | None
-    """When it was printed, in Unix seconds; None where the line's timestamp says so better."""
+    __slots__ = ("name", "start", "time")
+
+    def __init__(self, *, name: str, start: bool, time: int | None) -> None:
+        """Take what was read."""
+        self.name = name
+        self.start = start
+        self.time = time
+        """When it was printed, in Unix seconds; None where the line's timestamp says so better."""
 
     @property
     def is_runners(self) -> bool:
@@ -75,7 +80,11 @@ class Marker(NamedTuple):
 def marker_of(match: re.Match[bytes], *, stamped: bool) -> Marker:
     """Return the marker that the rule `runner.section` has read."""
     edge, time, name = match.groups()
-    return Marker(name.decode("ascii"), edge == b"start", None if stamped else int(time))
+    return Marker(
+        name=name.decode("ascii"),
+        start=edge == b"start",
+        time=None if stamped else int(time),
+    )
 
 
 class Sections:

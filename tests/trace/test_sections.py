@@ -49,8 +49,8 @@ def test_backward_is_forward(before: list[Marker], after: list[Marker]) -> None:
 )
 def test_what_begins_the_run(name: str, begins: bool) -> None:  # noqa: FBT001 -- a table's column
     """Sections after the preparation need the job's containers; only their start says so."""
-    assert Marker(name, start=True, time=None).begins_run is begins
-    assert not Marker(name, start=False, time=None).begins_run
+    assert Marker(name=name, start=True, time=None).begins_run is begins
+    assert not Marker(name=name, start=False, time=None).begins_run
 
 
 def test_a_marker_that_was_passed_over_is_a_border() -> None:
