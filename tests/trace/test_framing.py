@@ -45,6 +45,8 @@ LONG = b"y" * 8192
         (b"\x1b[33mtext", b"\x1b[33mtext", Dress.NONE),
         (b"[0Ktext", b"[0Ktext", Dress.NONE),
         (b"\x1b[0;m", b"", Dress.NONE),
+        (b"text\x1b[0K", b"text\x1b[0K", Dress.NONE),
+        (b"\x1b[0K", b"", Dress.PRINT),
     ],
 )
 def test_undress_knows_the_loggers_calls(drawing: bytes, text: bytes, dress: Dress) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from logminer.trace.rules import RULES, Dress, Rule, Speaker
 from logminer.trace.runner import HANDLERS as RUNNERS
-from logminer.trace.scanner import CONTINUATION, CONTINUED, SHARING, scanner
+from logminer.trace.scanner import CONTINUATION, CONTINUED, INDEX, SHARING, scanner
 from logminer.trace.script import HANDLERS as SCRIPTS
 
 Linear = Callable[[Callable[[], object], Callable[[], object]], bool]
@@ -65,6 +65,12 @@ def test_each_rule_has_one_handler() -> None:
 
     assert runner == {rule.name for rule in RULES if rule.speaker is Speaker.RUNNER}
     assert script == {rule.name for rule in RULES if rule.speaker is Speaker.SCRIPT}
+
+
+def test_a_packed_hit_has_room_for_every_expression() -> None:
+    """An index that ran over into the position would read another rule somewhere else."""
+    assert len(SHARING) <= INDEX + 1
+    assert CONTINUATION <= INDEX
 
 
 def test_only_one_find_repeats() -> None:
