@@ -33,7 +33,7 @@ _DEATHS: Final = 3
 _CONNECTING: Final = 20.0
 """Seconds for a scheduler to answer."""
 
-_PRELOADED: Final = ["logminer.archive.reading"]
+_PRELOADED: Final = ["logminer.archive.worker"]
 
 
 class EngineName(StrEnum):

@@ -35,7 +35,7 @@ _LIVE: Final = re.compile(
 _PROJECT: Final = re.compile(_HASHED + r"\Z", re.ASCII)
 _JOBS: Final = re.compile(_HASHED + _DAY + r"\Z", re.ASCII)
 
-_PREFERENCE: Final = ("", ".gz", ".zst")
+PREFERENCE: Final = ("", ".gz", ".zst")
 """Of one log in several forms the first is read: the one that costs least."""
 
 _AT_A_TIME: Final = 1 << 12
@@ -66,7 +66,7 @@ class Key(NamedTuple):
 
         The newest artifact, because GitLab keeps one: an older one was left behind.
         """
-        return -self.artifact_id, _PREFERENCE.index(self.packed)
+        return -self.artifact_id, PREFERENCE.index(self.packed)
 
 
 def key_of(path: str) -> Key | None:

@@ -9,18 +9,20 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
 
 from logminer.archive import buckets
-from logminer.archive.keys import key_of
+from logminer.archive.keys import PREFERENCE, is_number
 from logminer.errors import NotFoundError, UnexpectedAnswerError
 from logminer.model import MAX_TRACE_BYTES
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from logminer.model import Job
@@ -75,15 +77,17 @@ def located(log: Log) -> str:
     if not log.directory:
         return log.path
     with _OneLine(log.path):
-        found = [
-            (key.rank, path)
-            for artifact in _names(log.path)
-            for path in _names(artifact)
-            if (key := key_of(path)) is not None
-        ]
-    if not found:
-        raise NoLogError(f"{log.path}: no job log in it")
-    return min(found)[1]
+        # The newest artifact first. Names are tried and not listed: that would be a third of what
+        # it costs to open and read a log.
+        for artifact in sorted(filter(is_number, _names(log.path)), key=int, reverse=True):
+            for packed in PREFERENCE:
+                path = f"{log.path}/{artifact}/job.log{packed}"
+                try:
+                    os.lstat(path)
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                return path
+    raise NoLogError(f"{log.path}: no job log in it")
 
 
 def size_of(log: Log) -> int:
@@ -96,16 +100,14 @@ def size_of(log: Log) -> int:
 
 
 def _names(directory: str) -> list[str]:
-    """Return the paths of what lies in a directory; nothing lies in a file."""
+    """Return the names of what lies in a directory; nothing lies in a file."""
     try:
-        # A third of the time that pathlib takes, and done twice for each log.
-        return [f"{directory}/{name}" for name in os.listdir(directory)]  # noqa: PTH208
+        return os.listdir(directory)  # noqa: PTH208 -- a third of the time that pathlib takes
     except NotADirectoryError:
         return []
 
 
-@contextlib.contextmanager
-def opened(path: str, log: Log, *, content: bytes | None = None) -> Iterator[Opened]:
+def opened(path: str, log: Log, *, content: bytes | None = None) -> AbstractContextManager[Opened]:
     """Give the bytes of a log, unpacked, in pieces of bounded size.
 
     `content` is what lies there, where it was read already.
@@ -114,34 +116,68 @@ def opened(path: str, log: Log, *, content: bytes | None = None) -> Iterator[Ope
     not unpack, unfolds beyond `MAX_TRACE_BYTES`, or (at the end) changed while it was read.
     """
     codec = _CODECS.get(path[path.rfind(".") :])
-    with _OneLine(path):
-        if buckets.is_url(path):
-            object_ = buckets.Object(path, log.size or 0, log.version)
-            with buckets.opened(object_, content=content) as (source, written):
-                yield Opened(_unpacked(path, source, codec), written)
-        else:
+    if buckets.is_url(path):
+        return _of_bucket(path, log, codec, content)
+    return _File(path) if codec is None else _packed_file(path, codec)
+
+
+@contextlib.contextmanager
+def _of_bucket(path: str, log: Log, codec: str | None, content: bytes | None) -> Iterator[Opened]:
+    object_ = buckets.Object(path, log.size or 0, log.version)
+    with _OneLine(path), buckets.opened(object_, content=content) as (source, written):
+        yield Opened(_unpacked(path, source, codec), written)
+
+
+@contextlib.contextmanager
+def _packed_file(path: str, codec: str) -> Iterator[Opened]:
+    file = _File(path)
+    with file as plain, pa.PythonFile(os.fdopen(os.dup(file.descriptor), "rb"), "r") as source:
+        yield Opened(_unpacked(path, source, codec), plain.written)
+
+
+class _File:
+    """A file of a disk, as it is: open in a `with`, at whose end it must be what it was.
+
+    A class, as `_OneLine` is one: most logs of most archives are read through it.
+    """
+
+    __slots__ = ("_before", "_path", "descriptor")
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> Opened:
+        """Open it."""
+        try:
             # Never waits: a FIFO that nobody writes to would hold us for ever.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                before = os.fstat(descriptor)
-                if not stat.S_ISREG(before.st_mode):
-                    raise UnexpectedAnswerError(f"{path}: no file")
-                if codec is None:
-                    yield Opened(_read(descriptor, before.st_size), before.st_mtime)
-                else:
-                    with pa.PythonFile(os.fdopen(os.dup(descriptor), "rb"), "r") as source:
-                        yield Opened(_unpacked(path, source, codec), before.st_mtime)
-                after = os.fstat(descriptor)
-                if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-                    raise UnexpectedAnswerError(f"{path}: changed while it was read")
-            finally:
-                os.close(descriptor)
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            self.descriptor: int = os.open(self._path, flags)
+        except OSError as error:
+            _say(self._path, error)
+            raise
+        before = self._before = os.fstat(self.descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            os.close(self.descriptor)
+            raise UnexpectedAnswerError(f"{self._path}: no file")
+        # One of an ordinary size comes in one piece.
+        read = partial(os.read, self.descriptor, min(before.st_size + 1, WHOLE))
+        return Opened(iter(read, b""), before.st_mtime)
 
-
-def _read(descriptor: int, size: int) -> Iterator[bytes]:
-    """Yield the bytes of a file, as they are; one of an ordinary size in one piece."""
-    while chunk := os.read(descriptor, min(size + 1, WHOLE)):
-        yield chunk
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it, and look whether it has changed."""
+        before, after = self._before, os.fstat(self.descriptor)
+        os.close(self.descriptor)
+        _say(self._path, error)
+        if error is None and (before.st_size, before.st_mtime_ns) != (
+            after.st_size,
+            after.st_mtime_ns,
+        ):
+            raise UnexpectedAnswerError(f"{self._path}: changed while it was read")
 
 
 def _unpacked(path: str, source: pa.NativeFile, codec: str | None) -> Iterator[bytes]:
@@ -176,8 +212,13 @@ class _OneLine:
         trace: TracebackType | None,
     ) -> None:
         """Raise in our own words what is one of the system's."""
-        if isinstance(error, FileNotFoundError):
-            raise NotFoundError(f"{self._path}: gone") from error
-        if isinstance(error, (OSError, pa.ArrowException)):
-            reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-            raise UnexpectedAnswerError(f"{self._path}: cannot be read ({reason})") from error
+        _say(self._path, error)
+
+
+def _say(path: str, error: BaseException | None) -> None:
+    """Raise in our own words what the system says of a file; return where it says nothing."""
+    if isinstance(error, FileNotFoundError):
+        raise NotFoundError(f"{path}: gone") from error
+    if isinstance(error, (OSError, pa.ArrowException)):
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise UnexpectedAnswerError(f"{path}: cannot be read ({reason})") from error

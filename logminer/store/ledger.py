@@ -31,6 +31,8 @@ import shutil
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
 from logminer.errors import StoreError
@@ -328,19 +330,24 @@ class LedgerView:
         )
         return [(dt.date.fromisoformat(day), jobs) for day, jobs in rows]
 
-    def bound(self, first: dt.date, last: dt.date) -> list[tuple[dt.date, int]]:
-        """Return day and job of what waits bound in a span of days, in this order."""
+    def bound(self, first: dt.date, last: dt.date) -> dict[dt.date, list[int]]:
+        """Return the jobs that wait bound in a span of days, by day, both in order."""
         rows = self._rows(
             "SELECT day, job_id FROM pending WHERE sheaf IS NOT NULL"
             " AND day BETWEEN ? AND ? ORDER BY day, job_id",
             (first.isoformat(), last.isoformat()),
         )
-        return [(dt.date.fromisoformat(day), job_id) for day, job_id in rows]
+        days = groupby(rows, itemgetter(0))
+        return {dt.date.fromisoformat(day): [job_id for _, job_id in jobs] for day, jobs in days}
 
-    def bound_sheaves(self) -> list[int]:
-        """Return the sheaves of which rows wait, in the order in which they were stored."""
-        rows = self._rows("SELECT DISTINCT sheaf FROM pending WHERE sheaf IS NOT NULL ORDER BY 1")
-        return [number for (number,) in rows]
+    def bound_sheaves(self) -> list[tuple[int, int]]:
+        """Return the sheaves of which rows wait, in the order in which they were stored.
+
+        With each, of how many jobs.
+        """
+        return self._rows(
+            "SELECT sheaf, count(*) FROM pending WHERE sheaf IS NOT NULL GROUP BY sheaf ORDER BY 1"
+        )
 
     def days_bound(self, job_ids: Iterable[int], *, sheaf: int | None = None) -> dict[int, str]:
         """Return the days of those of the jobs whose rows wait in a sheaf, or in this one."""
@@ -633,12 +640,8 @@ class Ledger(LedgerView):
         """
         with self._transaction() as connection:
             for each in sheaves:
-                done = {
-                    job_id
-                    for job_id, state in self.states(job for job, _, _ in each.jobs).items()
-                    if state == "done"
-                }
-                jobs = [job for job in each.jobs if job[0] not in done]
+                known = self.states(job for job, _, _ in each.jobs)
+                jobs = [job for job in each.jobs if known.get(job[0]) != "done"]
                 connection.executemany(
                     "INSERT INTO project (id, path) VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
                     each.projects,
@@ -655,7 +658,7 @@ class Ledger(LedgerView):
                 connection.executemany(
                     "INSERT INTO withdrawn (job_id, day) SELECT id, day FROM job"
                     " WHERE id = ? AND day <> ? ON CONFLICT (job_id) DO NOTHING",
-                    ((job_id, day) for job_id, _, day in jobs),
+                    ((job_id, day) for job_id, _, day in jobs if job_id in known),
                 )
                 connection.executemany(
                     "INSERT INTO job (id, project_id, state) VALUES (?, ?, 'done')"
@@ -684,9 +687,13 @@ class Ledger(LedgerView):
     def published(self, day: dt.date, job_ids: Iterable[int]) -> None:
         """Forget the outcomes of a day that now stand in the Parquet files, or no longer do."""
         with self._transaction() as connection:
-            done = [(job_id, day.isoformat()) for job_id in job_ids]
-            connection.executemany("DELETE FROM pending WHERE job_id = ? AND day = ?", done)
-            connection.executemany("DELETE FROM withdrawn WHERE job_id = ? AND day = ?", done)
+            done = (day.isoformat(), json.dumps(list(job_ids)))
+            for table in ("pending", "withdrawn"):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE day = ?"  # noqa: S608 -- names of our own
+                    " AND job_id IN (SELECT value FROM json_each(?))",
+                    done,
+                )
 
     def begin_run(self, run_id: str, began: dt.datetime) -> None:
         """Remember that a run has begun, and forget very old ones."""

@@ -11,8 +11,7 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_left
 from dataclasses import dataclass
-from itertools import accumulate, groupby, islice, pairwise
-from operator import itemgetter
+from itertools import accumulate, chain, islice, pairwise, starmap
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import numpy as np
@@ -71,17 +70,18 @@ def _pack(rows: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     # Compressed as a whole: by itself each of the small columns hardly shrinks.
     with pa.CompressedOutputStream(sink, "zstd") as packed:
-        bare = rows.schema.remove_metadata()
-        bare = pa.schema([field.remove_metadata() for field in bare])
+        bare = pa.schema([field.remove_metadata() for field in rows.schema])
         with pa.ipc.new_stream(packed, bare) as stream:
-            stream.write_table(rows.cast(bare))
+            stream.write_table(pa.table(rows.columns, schema=bare))
     return bytes(sink.getvalue())
 
 
 def _unpack(packed: bytes, table: Table) -> pa.Table:
     """Return the rows that `_pack` was given."""
     with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as source:
-        return pa.ipc.open_stream(source).read_all().cast(file_schema(table))
+        rows = pa.ipc.open_stream(source).read_all()
+    schema = file_schema(table)
+    return pa.table([rows[name] for name in schema.names], schema=schema)
 
 
 class Bound:
@@ -114,13 +114,12 @@ class Bound:
 
     def _lay_open(self, span: _Span) -> dict[dt.date, tuple[list[int], Rows]]:
         """Return the days of a span with their jobs and rows."""
-        bound = self._ledger.bound(span.first, span.last)
-        order = pa.array([job_id for _, job_id in bound], pa.int64())
-        days = {day: [job_id for _, job_id in jobs] for day, jobs in groupby(bound, itemgetter(0))}
+        days = self._ledger.bound(span.first, span.last)
+        order = pa.array(list(chain.from_iterable(days.values())), pa.int64())
         if span.aside is not None:
             rows = {table: _read(span.aside[table]) for table in TABLES}
         else:
-            rows = _joined(self._rows(number) for number in self._ledger.bound_sheaves())
+            rows = _joined(starmap(self._rows, self._ledger.bound_sheaves()))
         ends = list(accumulate(map(len, days.values())))
         cut = {table: _cut(rows[table], order, ends) for table in TABLES}
         return {
@@ -142,9 +141,9 @@ class Bound:
                         for table, path in span.aside.items()
                     }
                 )
-            numbers = iter(self._ledger.bound_sheaves())
-            while some := list(islice(numbers, _TOGETHER)):
-                rows = _joined(map(self._rows, some))
+            sheaves = iter(self._ledger.bound_sheaves())
+            while some := list(islice(sheaves, _TOGETHER)):
+                rows = _joined(starmap(self._rows, some))
                 days = self._ledger.days_bound(rows["jobs"]["job_id"].to_pylist())
                 ids = pa.array(days, pa.int64())
                 place = pa.array([bisect_left(lasts, day) for day in days.values()], pa.int64())
@@ -153,14 +152,14 @@ class Bound:
                     for at in np.unique(where).tolist():
                         writers[at][table].write_table(rows[table].filter(where == at))
 
-    def _rows(self, number: int) -> Rows:
-        """Return those rows of a sheaf that wait; a job may have been read again since."""
+    def _rows(self, number: int, waiting: int) -> Rows:
+        """Return those rows of a sheaf that wait, so many jobs'; others were read again since."""
         packed = self._ledger.sheaf(number)
         rows = {table: _unpack(each, table) for table, each in zip(TABLES, packed, strict=True)}
+        if waiting == rows["jobs"].num_rows:
+            return rows
         job_ids = rows["jobs"]["job_id"].to_pylist()
         asked = pa.array(self._ledger.days_bound(job_ids, sheaf=number), pa.int64())
-        if len(asked) == len(job_ids):
-            return rows
         return {
             table: rows[table].filter(pc.is_in(rows[table]["job_id"], asked)) for table in TABLES
         }

@@ -16,10 +16,12 @@ from logminer.model import Depth
 from logminer.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from logminer.archive import Tally
+    from logminer.archive.reading import Order
+    from logminer.trace import Extractor
 
     Dig = Callable[..., Tally]
     Put = Callable[..., Path]
@@ -119,14 +121,15 @@ def test_changed_meanwhile(
 ) -> None:
     """A log that is rewritten while it is read is not recorded; the next run reads it."""
     path = put(tmp_path / "archive", 1, log)
-    read = logs._read
+    feed = reading._feed
 
-    def slow(descriptor: int, size: int) -> object:
-        yield from read(descriptor, size)
+    def slow(extractor: Extractor, chunks: Iterator[bytes], order: Order) -> bool:
+        cut = feed(extractor, chunks, order)
         with path.open("ab") as file:
             file.write(b"more\n")
+        return cut
 
-    monkeypatch.setattr(logs, "_read", slow)
+    monkeypatch.setattr(reading, "_feed", slow)
     first = dig(tmp_path / "archive")
     monkeypatch.undo()
     second = dig(tmp_path / "archive")
