@@ -1,8 +1,9 @@
 """The whole run: find logs, leave out what the ledger knows, have the rest read, record, publish.
 
-The ledger alone says how far mining has come. A batch is recorded in one transaction when it comes
-back, so the run may end anywhere, by SIGKILL too: what was under way is read again, and nothing is
-missing or there twice. An archive that was mined before is walked through, and nothing is read.
+The ledger alone says how far mining has come. What has come back is recorded every second, in one
+transaction, so the run may end anywhere, by SIGKILL too: what was not recorded is read again, and
+nothing is missing or there twice. An archive that was mined before is walked through, and nothing
+is read.
 
 A job is taken once, by whoever reads it first. What a harvest has recorded stays as it is; a job
 that a harvest has listed and not yet read is read here and described as the server described it.
@@ -48,6 +49,10 @@ _BATCH_BYTES: Final = 32 * 2**20
 
 _SUSPICIOUS: Final = 10
 """Logs of one batch, and none besides, that are no coincidence where they have vanished."""
+
+_RECORD: Final = 1.0
+"""Seconds between two transactions. Ids come in any order, so each of them touches most pages of
+the ledger; what is not recorded yet when a run is killed is read again."""
 
 _LOOK: Final = 0.5
 """Seconds between two looks whether somebody wants the run to end, while nothing comes back."""
@@ -168,6 +173,9 @@ class _Run:
         self._progress = progress
         self._now = now
         self._stopped_at: float | None = None
+        self._reaped: list[tuple[Order, Reaped]] = []
+        """What has come back and is not recorded yet."""
+        self._recorded_at = time.monotonic()
         self._selection = Selection(
             ledger,
             self.tally,
@@ -196,14 +204,17 @@ class _Run:
     def _read(self, paths: Sequence[str], engine: Engine) -> None:
         """Have everything read, as long as nobody wants it to end."""
         running: dict[Future[Reaped], Order] = {}
-        for order in self._orders(paths):
-            if self._stopped_at is not None:
-                break
-            running[engine.submit(read, order)] = order
-            while len(running) >= engine.ahead:
+        try:
+            for order in self._orders(paths):
+                if self._stopped_at is not None:
+                    break
+                running[engine.submit(read, order)] = order
+                while len(running) >= engine.ahead:
+                    self._take(running, engine)
+            while running and not self._out_of_patience():
                 self._take(running, engine)
-        while running and not self._out_of_patience():
-            self._take(running, engine)
+        finally:
+            self._record()
 
     def publish(self, store: Store) -> None:
         """Publish what is recorded; after a signal, as much as there is time for."""
@@ -237,18 +248,16 @@ class _Run:
             )
 
     def _take(self, running: dict[Future[Reaped], Order], engine: Engine) -> None:
-        """Record what has come back, in one transaction; send again what was lost on the way."""
+        """Take what has come back, and record it in time; send again what was lost on the way."""
         done, _ = wait(running, timeout=_LOOK, return_when=FIRST_COMPLETED)
-        reaped: list[tuple[Order, Reaped]] = []
         lost = False
         for future in done:
             if isinstance(future.exception(), BrokenExecutor):
                 lost = True
             else:
-                reaped.append((running.pop(future), self._checked(future)))
-        self._ledger.store_sheaves(each.sheaf for _, each in reaped if each.sheaf is not None)
-        for order, each in reaped:
-            self._count(order, each.tally)
+                self._reaped.append((running.pop(future), self._checked(future)))
+        if time.monotonic() > self._recorded_at + _RECORD:
+            self._record()
         if lost and self._stopped_at is not None:
             running.clear()  # so does Ctrl-C reach a worker that has only just begun
         elif lost:
@@ -256,6 +265,15 @@ class _Run:
             again = list(running.values())
             running.clear()
             running.update((engine.submit(read, order), order) for order in again)
+
+    def _record(self) -> None:
+        """Record in one transaction what has come back."""
+        reaped, self._reaped = self._reaped, []
+        if reaped:
+            self._ledger.store_sheaves(each.sheaf for _, each in reaped if each.sheaf is not None)
+        for order, each in reaped:
+            self._count(order, each.tally)
+        self._recorded_at = time.monotonic()
 
     def _checked(self, future: Future[Reaped]) -> Reaped:
         """Return what came back, where it was read as it would have been read here."""

@@ -116,7 +116,7 @@ class Killer(Silence):
         if sys.argv[3] == "publishing" and days > 5:
             os.kill(os.getpid(), signal.SIGKILL)
 
-run._BATCH = 10
+run._BATCH, run._RECORD = 10, 0.0
 mine(Store.create(sys.argv[1]), [sys.argv[2]], instance="gitlab.example.com", progress=Killer())
 """
 
@@ -177,6 +177,7 @@ def test_interrupted(
 ) -> None:
     """A signal ends it early with what it has committed and published; the next run goes on."""
     monkeypatch.setattr(run, "_BATCH", 10)
+    monkeypatch.setattr(run, "_RECORD", 0.0)
     store = Store.create(tmp_path / "store")
     first = mine(store, [str(archive)], instance=INSTANCE, now=NOW, progress=Interrupting())
     published = len(open_store(tmp_path / "store").jobs())
