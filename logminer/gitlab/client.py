@@ -46,8 +46,8 @@ _NOT_UNDERSTOOD = frozenset({400, 405})
 
 _T = TypeVar("_T")
 
-Query: TypeAlias = "Mapping[str, str | int | Sequence[str]]"
-"""Parameters by name; several values are the same name several times."""
+Query: TypeAlias = "Mapping[str, str | int]"
+"""Parameters by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,44 +104,37 @@ class Client(Wire):
 
     # --- jobs ----------------------------------------------------------------------------------
 
-    async def jobs_page(
-        self, project: Project, *, cursor: str | None = None, scope: Sequence[str] = ()
-    ) -> JobsPage:
+    async def jobs_page(self, project: Project, *, cursor: str | None = None) -> JobsPage:
         """Return a page of the project's jobs, newest id first, retried ones included.
 
-        `scope` names the statuses of the jobs that are listed; none is all.
         Raises OffsetLimitError where an old server lists no further back.
         """
         place = Place() if cursor is None else Place.parse(cursor)
         path = f"/projects/{project.id}/jobs"
         if place.index == 0 and not self._numbered:
-            query: dict[str, str | int | Sequence[str]] = {
+            query: dict[str, str | int] = {
                 "pagination": "keyset",
                 "order_by": "id",
                 "sort": "desc",
                 "per_page": PER_PAGE,
-                "scope[]": scope,
             }
             if place.cursor is not None:
                 query["cursor"] = place.cursor
             try:
                 data, headers = await self._json(Kind.JOBS, path, query)
             except UnexpectedAnswerError as error:
-                # With a scope it may be a status that this server does not know.
-                if place.cursor is not None or scope or error.status not in _NOT_UNDERSTOOD:
+                if place.cursor is not None or error.status not in _NOT_UNDERSTOOD:
                     raise
                 self._numbered = True
             else:
                 return self._page(project, place, data, headers, end=PER_PAGE)
-        return await self._numbered_page(project, path, place, scope)
+        return await self._numbered_page(project, path, place)
 
-    async def _numbered_page(
-        self, project: Project, path: str, place: Place, scope: Sequence[str]
-    ) -> JobsPage:
+    async def _numbered_page(self, project: Project, path: str, place: Place) -> JobsPage:
         """Return the rows below a place, from a page that overlaps the one before."""
         while True:
             number, size = place.window
-            query: Query = {"per_page": size, "page": number, "scope[]": scope}
+            query: Query = {"per_page": size, "page": number}
             try:
                 data, headers = await self._json(Kind.JOBS, path, query)
             except UnexpectedAnswerError as error:
@@ -387,9 +380,7 @@ class Client(Wire):
             headers = {name.lower(): ", ".join(fields.getall(name)) for name in fields}
             return protocol.decode(what, headers, body), headers
 
-        return await self.ask(
-            kind, path + ("?" + urlencode(query, doseq=True) if query else ""), decode
-        )
+        return await self.ask(kind, path + ("?" + urlencode(query) if query else ""), decode)
 
     async def _read(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
         """Return what `attempt` returns, tried again where that may help.

@@ -4,8 +4,9 @@ New jobs are found by paging down from the newest id to the watermark, and on to
 shortly before the last look: a transaction that was open then may have brought lower ids since.
 Jobs that were open or asleep are found again through the pipelines that changed, so that ten
 thousand untouched manual jobs cost no request of their own. A pipeline that was deleted is in no
-list of changes: once in thirty days the jobs that have not ended are listed, a request for each
-hundred, and what is not among them any more is looked at.
+list of changes: one night in seven, if anything else is new in the project, two of those waited for
+are looked at, the oldest and another each time, and those next to one that is gone. Until that
+comes upon it, its jobs are taken for open, and no row is wrong.
 
 A server that lists nothing where there were jobs is not believed: nothing is stored, and what it
 forgot to say is found by the next harvest.
@@ -20,7 +21,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from logminer.errors import NotFoundError, OffsetLimitError, UnexpectedAnswerError
-from logminer.harvest.rules import OVERLAP, UNENDED, asks_for_children, covers, is_swept
+from logminer.harvest.rules import OVERLAP, asks_for_children, covers, turn_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
@@ -83,7 +84,9 @@ class Lister:
         if not await pager.page(listing):
             return False
         if watched and pager.began is not None:
-            await self._recheck(project, watched, since=listing.checked_at, began=pager.began)
+            await self._recheck(
+                project, watched, since=listing.checked_at, began=pager.began, active=pager.active
+            )
         return True
 
     async def _recheck(
@@ -93,8 +96,12 @@ class Lister:
         *,
         since: dt.datetime | None,
         began: dt.datetime,
+        active: bool,
     ) -> None:
-        """Look at the watched jobs of the pipelines that changed since the last look."""
+        """Look at the watched jobs of the pipelines that changed since the last look.
+
+        `active` says that the project has new jobs.
+        """
         ours: dict[int | None, set[int]] = {}
         for job in watched:
             ours.setdefault(job.pipeline_id, set()).add(job.id)
@@ -112,32 +119,30 @@ class Lister:
             hidden = {job.pipeline_id or 0 for job in watched if asks_for_children([job])}
             changed.update(sorted(hidden - {0})[-_HIDDEN:])
         await self._look_at(project, {number: ours[number] for number in changed})
-        if is_swept(project.id, since, began):
-            await self._sweep(project)
+        turn = turn_between(project.id, since, began)
+        if turn is not None and (active or changed):
+            await self._look_for_deleted(
+                project, {number: ours[number] for number in ours if number not in changed}, turn
+            )
         await self._settle(project, (), (), checked_at=began)
 
-    async def _sweep(self, project: Project) -> None:
-        """Look at the jobs taken for open that the server does not list as such."""
-        watched = await asyncio.to_thread(self.ledger.watched, project.id)
-        states = await asyncio.to_thread(self.ledger.states, [each.id for each in watched])
-        lost = {each.id: each.pipeline_id for each in watched if states[each.id] == "open"}
-        cursor = None
-        try:
-            while lost:
-                page = await self.client.jobs_page(project, cursor=cursor, scope=UNENDED)
-                for job in page.jobs:
-                    lost.pop(job.id, None)
-                cursor = page.next_cursor
-                if cursor is None:
+    async def _look_for_deleted(
+        self, project: Project, waiting: Mapping[int | None, set[int]], turn: int
+    ) -> None:
+        """Look whether two of the pipelines are still there; each has its turn.
+
+        Where one is gone the next are looked at, too: a project that deletes what is old deletes
+        many at a time, and the oldest first.
+        """
+        left = sorted(number for number in waiting if number)
+        for start in (0, turn):
+            at = start % len(left) if left else 0
+            while at < len(left):
+                number = left.pop(at)
+                jobs, gone = await self._look(project, number, waiting[number])
+                await self._settle(project, jobs, gone)
+                if jobs:
                     break
-        except UnexpectedAnswerError as error:
-            # A server too old to list them: there it stays with the pipelines that changed.
-            _LOG.info("%s", error)
-            return
-        pipelines: dict[int | None, set[int]] = {}
-        for job_id, pipeline_id in lost.items():
-            pipelines.setdefault(pipeline_id, set()).add(job_id)
-        await self._look_at(project, pipelines)
 
     async def _look_at(self, project: Project, wanted: Mapping[int | None, set[int]]) -> None:
         """Look at jobs again, pipeline by pipeline, and keep what is found."""
@@ -192,6 +197,8 @@ class _Pager:
         self._watched = watched
         self.began: dt.datetime | None = None
         """The server's time at the first page."""
+        self.active = False
+        """Whether there were new jobs."""
 
     async def resume(self, listing: Listing) -> bool:
         """Finish the pages of a run that was cut off; False where the server is not believed."""
@@ -266,6 +273,7 @@ class _Pager:
         """Keep a page, where it says anything new."""
         if not jobs and listing == before:
             return
+        self.active |= bool(jobs)
         lister = self._lister
         await asyncio.to_thread(lister.ledger.store_page, self._project.id, jobs, listing)
         lister.tally.jobs_listed += len(jobs)

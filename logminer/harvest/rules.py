@@ -19,13 +19,8 @@ OVERLAP: Final = dt.timedelta(minutes=10)
 CHILD: Final = "parent_pipeline"
 """The source of child pipelines, which GitLab lists only when asked for them."""
 
-SWEEP_DAYS: Final = 30
-"""So often all jobs that a project is waiting for are looked at, changed or not."""
-
-UNENDED: Final = (
-    *("created", "waiting_for_resource", "preparing", "pending", "running", "manual", "scheduled"),
-)
-"""Statuses of jobs that have not ended, of those that every server knows as a scope."""
+TURN_DAYS: Final = 7
+"""So often a project's turn comes to have pipelines looked at that may have been deleted."""
 
 
 def state_without_asking(job: Job) -> TraceState | None:
@@ -59,10 +54,14 @@ def asks_for_children(watched: Iterable[WatchedJob]) -> bool:
     return any(job.pipeline_source in {None, CHILD} for job in watched)
 
 
-def is_swept(project_id: int, last: dt.datetime | None, now: dt.datetime) -> bool:
-    """Whether a project's turn came between two looks; the turns are spread over the days."""
-    return last is not None and _turn(project_id, last) < _turn(project_id, now)
+def turn_between(project_id: int, last: dt.datetime | None, now: dt.datetime) -> int | None:
+    """Return the number of the project's turn that came between two looks; None if none did.
+
+    The turns of projects are spread over the days, those of one project are numbered on.
+    """
+    turn = _turn(project_id, now)
+    return turn if last is not None and _turn(project_id, last) < turn else None
 
 
 def _turn(project_id: int, moment: dt.datetime) -> int:
-    return (moment.toordinal() + project_id) // SWEEP_DAYS
+    return (moment.toordinal() + project_id) // TURN_DAYS
