@@ -134,6 +134,7 @@ def test_the_demo(demonstrated: Callable[..., Ended], tmp_path: Path) -> None:
     assert "127.0.0.1:" in shown.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_again_begins_anew(invoke: Invoke, tmp_path: Path, digests: Digests) -> None:
     """The store of an earlier demo is filled anew, with this one's server only."""
@@ -176,7 +177,7 @@ def test_what_is_not_a_demos_is_refused(
     [
         (signal.SIGINT, 0),
         pytest.param(signal.SIGTERM, 0, marks=pytest.mark.slow),
-        (signal.SIGKILL, -signal.SIGKILL),
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, marks=pytest.mark.slow),
     ],
 )
 def test_kept_until_stopped(

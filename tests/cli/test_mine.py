@@ -157,6 +157,7 @@ def test_nothing_found(invoke: Invoke, tmp_path: Path) -> None:
     assert "GitLab keeps them as HASH/YYYY_MM_DD/JOB/ARTIFACT/job.log" in end.stderr
 
 
+@pytest.mark.slow
 def test_interrupted(
     archive: Path, command: list[str], environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ def _files(store: Path, table: str) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_every_command(  # noqa: PLR0913, PLR0917 -- fixtures
     invoke: Invoke,
     s3: S3,
@@ -369,7 +370,7 @@ def test_killed_and_run_again(  # noqa: PLR0913, PLR0917 -- fixtures
     clean: tuple[dict[str, bytes], pd.DataFrame],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Killed at 20 moments of reading and publishing, the dataset becomes that of a clean run."""
+    """Killed at eight moments of reading and publishing, the dataset is that of a clean run."""
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     chance = random.Random(2)  # noqa: S311 -- moments, no secret
@@ -397,7 +398,7 @@ def test_killed_and_run_again(  # noqa: PLR0913, PLR0917 -- fixtures
         assert _tree(s3, place, "images") == clean[0]
         pd.testing.assert_frame_equal(_jobs(place), clean[1])
 
-    for kill in range(20):
+    for kill in range(8):
         count, most = (asked, 120) if kill % 2 else (s3.count, 120)
         code = harvest(count, count() + chance.randrange(1, most))
         if code == 0:

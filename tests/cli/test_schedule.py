@@ -189,6 +189,7 @@ def test_unknown_flags_are_the_parsers(invoke: Invoke) -> None:
         assert "--help' for help." in end.stderr
 
 
+@pytest.mark.slow
 def test_the_script_harvests_for_real(
     invoke: Invoke, server: Server, tmp_path: Path, environment: dict[str, str]
 ) -> None:

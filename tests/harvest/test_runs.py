@@ -222,7 +222,7 @@ def test_a_pipeline_that_is_deleted_before_its_job_ended(
     assert before.items() <= rows(tmp_path / "s").items()
 
 
-@pytest.mark.parametrize("version", ["15.8.0", "19.3.1-ee"])
+@pytest.mark.parametrize("version", [pytest.param("15.8.0", marks=pytest.mark.slow), "19.3.1-ee"])
 def test_a_pipeline_that_is_deleted_between_two_nights(  # noqa: PLR0913, PLR0917 -- fixtures
     company: Company,
     night: Callable[..., Tally],

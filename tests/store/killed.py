@@ -1,12 +1,12 @@
 """Run as a program: a piece of work, killed at every single step, and each time once more.
 
-    python killed.py harvest DIRECTORY FIRST STRIDE
-    python killed.py migrate DIRECTORY FIRST STRIDE
+    python killed.py harvest DIRECTORY
+    python killed.py migrate DIRECTORY
 
 To be harvested: `DIRECTORY/outcomes.jsonl`, one encoded Harvested for each line. To be migrated:
 copies of the store `DIRECTORY/given`.
-For n = FIRST, FIRST + STRIDE, … a child does the work in the store `DIRECTORY/n` and kills itself
-at step n; a second child finishes it. Steps lie before and after every rename and flush, and before
+For n = 1, 2, … a child does the work in the store `DIRECTORY/n` and kills itself at step n; a
+second child finishes it. Steps lie before and after every rename and flush, and before
 the beginning and the end of every transaction. Ends with the first n that was never reached, and
 prints those that were.
 
@@ -110,10 +110,10 @@ def in_a_child(*work: Callable[[], None]) -> int:
     return os.waitpid(child, 0)[1]
 
 
-def main(work: Callable[[Path], None], directory: Path, first: int, stride: int) -> None:
-    """Kill at every `stride`-th step, finish each time, and print the steps."""
+def main(work: Callable[[Path], None], directory: Path) -> None:
+    """Kill at every step, finish each time, and print the steps."""
     steps: list[int] = []
-    for step in itertools.count(first, stride):
+    for step in itertools.count(1):
         finish = partial(work, directory / str(step))
         end = in_a_child(partial(kill_at, step), finish)
         if end == 0:
@@ -126,4 +126,4 @@ def main(work: Callable[[Path], None], directory: Path, first: int, stride: int)
 
 if __name__ == "__main__":
     work = {"harvest": harvest, "migrate": migrated}[sys.argv[1]]
-    main(work, Path(sys.argv[2]), *map(int, sys.argv[3:]))
+    main(work, Path(sys.argv[2]))

@@ -245,6 +245,7 @@ print(rows)
 """
 
 
+@pytest.mark.slow
 def test_duckdb_reads_what_python_opens(
     store: Store, make_harvested: Callable[..., Harvested]
 ) -> None:

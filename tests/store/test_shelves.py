@@ -622,7 +622,12 @@ class TestKilled:
     """Whenever a run ends, the next one makes the data of one clean run."""
 
     @pytest.mark.parametrize(
-        ("moment", "checkpoints"), [("before", "few"), ("after", "few"), ("after", "many")]
+        ("moment", "checkpoints"),
+        [
+            pytest.param("before", "few", marks=pytest.mark.slow),
+            ("after", "few"),
+            pytest.param("after", "many", marks=pytest.mark.slow),
+        ],
     )
     def test_at_every_put(  # noqa: PLR0913, PLR0917 -- fixtures
         self,
