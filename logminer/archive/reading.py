@@ -62,9 +62,10 @@ def read(order: Order) -> Reaped:
     """Read a batch of logs; what is wrong with one of them is counted and named, never raised."""
     tally = Tally()
     harvested = []
+    upstreams = _upstreams(order.mirrors)
     for log, content in _with_content(order.logs):
         try:
-            each = _read_one(log, order, tally, content)
+            each = _read_one(log, order, upstreams, tally, content)
         except NoLogError:
             tally.without_log += 1
         except NotFoundError:
@@ -90,13 +91,15 @@ def _with_content(logs: tuple[Log, ...]) -> Iterator[tuple[Log, bytes | None]]:
         yield from ((log, None) for log in logs)
 
 
-def _read_one(log: Log, order: Order, tally: Tally, content: bytes | None) -> Harvested | None:
+def _read_one(
+    log: Log, order: Order, upstreams: Upstreams, tally: Tally, content: bytes | None
+) -> Harvested | None:
     """Return what a job contributes; None where its log may still grow."""
     with opened(located(log), log, content=content) as (chunks, written):
         if log.live and written > (order.now - SETTLED).timestamp():
             tally.waiting += 1
             return None
-        extractor = Extractor(_upstreams(order.mirrors))
+        extractor = Extractor(upstreams)
         cut = _feed(extractor, chunks, order)
     extraction = extractor.finish()
     summary = extraction.summary
