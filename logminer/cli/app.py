@@ -331,7 +331,12 @@ def verify(  # noqa: PLR0913 -- one for each flag
     ca_bundle: BundleOption = None,
     rps: RateOption = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Queue what is missing for the next harvest.")
+        bool,
+        typer.Option(
+            "--repair",
+            help="Queue what is missing for the next harvest, and end the waiting for jobs of"
+            " deleted pipelines.",
+        ),
     ] = False,
 ) -> None:
     """Compare a store with the server and name what is missing.

@@ -90,6 +90,18 @@ def _tell(found: Verification) -> None:
         f" {found.missing:,} missing;"
         f" {counted(sum(each.gone for each in checked), 'job')} gone since, kept"
     )
+    _tell_what_to_do(found)
+
+
+def _tell_what_to_do(found: Verification) -> None:
+    """Say what was repaired, or could be."""
+    if found.settled:
+        say(
+            f"{counted(found.settled, 'job')} of deleted pipelines: nothing waits for them any more"
+        )
+    elif found.forgotten:
+        many = counted(found.forgotten, "open job")
+        say(f"{many} of deleted pipelines: verify --repair ends the waiting for them")
     if found.repaired:
         say(f"{counted(found.repaired, 'job')} queued: harvest again to read them")
     elif found.missing:

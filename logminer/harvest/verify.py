@@ -3,7 +3,7 @@
 For each project that was harvested, the server's jobs of a period are listed again and each id is
 looked up: in the dataset, in the ledger's queue, among its open jobs. What is in none of them is a
 gap. Jobs above the watermark are no gap: the next harvest lists them. Rows whose job the server has
-since forgotten are counted and kept.
+since forgotten are counted and kept; of open jobs that it has forgotten nobody need wait any more.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from logminer.running import gather
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -49,6 +49,8 @@ class Checked:
     """Gaps: the server has them, and no harvest would bring them in."""
     late: list[Job] = field(default_factory=list)
     """Of those waiting, jobs taken for open that have ended; the next harvest should find them."""
+    forgotten: list[int] = field(default_factory=list)
+    """Jobs that are watched, and that the server has no more: their pipelines were deleted."""
     gone: int = 0
     """Rows whose job the server has no more; they are kept."""
     hidden: bool = False
@@ -66,11 +68,18 @@ class Verification:
     """Paths of projects whose listing was cut off: the next harvest goes on with it."""
     repaired: int = 0
     """Jobs that were queued because they were missing."""
+    settled: int = 0
+    """Jobs that are no longer watched because they were forgotten."""
 
     @property
     def missing(self) -> int:
         """Return how many jobs are missing."""
         return sum(len(each.missing) for each in self.projects)
+
+    @property
+    def forgotten(self) -> int:
+        """Return how many jobs are watched for nothing."""
+        return sum(len(each.forgotten) for each in self.projects)
 
     @property
     def exit_code(self) -> int:
@@ -100,8 +109,11 @@ def verify(  # noqa: PLR0913 -- what is compared, each named by the caller
 
 
 def repair(ledger: Ledger, found: Verification) -> None:
-    """Queue what is missing or late, for the next harvest to read."""
+    """Queue what is missing or late, for the next harvest to read; watch nothing for nothing."""
     for each in found.projects:
+        if each.forgotten:
+            ledger.settle(each.project.id, (), gone=each.forgotten, checked_at=None)
+            found.settled += len(each.forgotten)
         lost = each.missing + each.late
         if lost:
             ledger.restore(each.project.id, lost)
@@ -153,9 +165,12 @@ class _Checker:
             self.found.unfinished.append(checked.project.path)
         ours = self._stored.get(checked.project.id, np.empty(0, dtype=np.int64))
         theirs: list[int] = []
+        listed: set[int | None] = set()
         cursor = None
         while True:
             page = await client.jobs_page(checked.project, cursor=cursor)
+            listed.update(job.id for job in page.jobs)
+            listed.update(row.id for row in page.skipped)
             jobs = [job for job in page.jobs if self._is_asked_for(job)]
             theirs += [job.id for job in jobs]
             await self._compare(checked, listing, jobs, ours)
@@ -166,7 +181,22 @@ class _Checker:
                 and page.jobs[-1].created_at < self._since - OVERLAP
             ):
                 break
+        checked.forgotten = await self._forgotten(checked.project, listed, whole=cursor is None)
         checked.gone = int(np.isin(ours, np.array(theirs, dtype=np.int64), invert=True).sum())
+
+    async def _forgotten(
+        self, project: Project, listed: Collection[int | None], *, whole: bool
+    ) -> list[int]:
+        """Return the watched jobs that are not among those listed, the newest or the `whole`.
+
+        None of a server that lists nothing, or a row that does not say of which job it is.
+        """
+        ids = {job_id for job_id in listed if job_id is not None}
+        if not ids or len(ids) < len(listed):
+            return []
+        lowest = 0 if whole else min(ids)
+        watched = await asyncio.to_thread(self._ledger.watched, project.id)
+        return [job.id for job in watched if job.id >= lowest and job.id not in ids]
 
     def _is_asked_for(self, job: Job) -> bool:
         return (self._since is None or job.created_at >= self._since) and (

@@ -636,3 +636,31 @@ def test_verify_counts_what_is_gone_and_what_is_to_come(
     assert found.exit_code == 0
     assert sum(each.gone for each in found.projects) == jobs
     assert sum(each.waiting for each in found.projects) == open_before + 1
+
+
+def test_verify_knows_the_open_jobs_of_deleted_pipelines(
+    company: Company,
+    night: Callable[..., Tally],
+    check: Callable[[], Verification],
+    server: Server,
+    tmp_path: Path,
+) -> None:
+    """Nothing waits for them any more; the others, skipped ones too, are still waited for."""
+    project = next(project for project in company.projects if project.ci_enabled)
+    waiting = [company.create_pipeline(project.id, when="manual") for _ in range(5)]
+    company.live(DAY)
+    night()
+    source = source_of(server.url.removeprefix("http://"))
+    with open_store(tmp_path / "s").read_ledger(source) as ledger:
+        watched = {job.id for job in ledger.watched(project.id)}
+    before = check()
+    company.delete_pipeline(waiting[1].id)
+    company.delete_pipeline(waiting[3].id)
+    found, again = check(), check()
+
+    assert (before.forgotten, before.exit_code) == (0, 0)
+    assert (found.forgotten, found.settled, found.exit_code) == (2, 2, 0)
+    assert (again.forgotten, again.settled) == (0, 0)
+    with open_store(tmp_path / "s").read_ledger(source) as ledger:
+        left = {job.id for job in ledger.watched(project.id)}
+    assert watched - left == {waiting[1].jobs[0].id, waiting[3].jobs[0].id}
