@@ -15,10 +15,13 @@ from typer.testing import Result
 
 import logminer
 from logminer.cli import values
+from logminer.cli.check import _tell
 from logminer.cli.watch import JsonWatch, PlainWatch, Volume
 from logminer.errors import UsageError
 from logminer.gitlab import discover
 from logminer.harvest import Phase, Tally, harvest
+from logminer.harvest.verify import Checked, Verification
+from logminer.model import Project
 from logminer.simulator import Behaviour, Company, Server, serve
 
 if TYPE_CHECKING:
@@ -383,3 +386,20 @@ def test_what_is_no_length_of_time(text: str) -> None:
     """The flag and the right forms are named."""
     with pytest.raises(UsageError, match=r"--x .* is no length of time: write 90s"):
         values.seconds(text, flag="--x")
+
+
+@pytest.mark.parametrize(
+    ("settled", "said"),
+    [
+        (0, "2 open jobs of deleted pipelines: verify --repair ends the waiting for them"),
+        (2, "2 jobs of deleted pipelines: nothing waits for them any more"),
+    ],
+)
+def test_verify_says_what_waits_for_nothing(
+    capsys: pytest.CaptureFixture[str], settled: int, said: str
+) -> None:
+    """And how to end it, or that it was ended."""
+    checked = Checked(project=Project(id=1, path="shop/api"), forgotten=[3, 4])
+    _tell(Verification(projects=[checked], settled=settled))
+
+    assert said in capsys.readouterr().err
