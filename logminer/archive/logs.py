@@ -148,17 +148,15 @@ class _File:
 
     def __enter__(self) -> Opened:
         """Open it."""
-        try:
+        with _OneLine(self._path):
             # Never waits: a FIFO that nobody writes to would hold us for ever.
             flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
             self.descriptor: int = os.open(self._path, flags)
-        except OSError as error:
-            _say(self._path, error)
-            raise
-        before = self._before = os.fstat(self.descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            os.close(self.descriptor)
-            raise UnexpectedAnswerError(f"{self._path}: no file")
+            try:
+                before = self._before = _file_status(self._path, self.descriptor)
+            except BaseException:
+                os.close(self.descriptor)
+                raise
         # One of an ordinary size comes in one piece.
         read = partial(os.read, self.descriptor, min(before.st_size + 1, WHOLE))
         return Opened(iter(read, b""), before.st_mtime)
@@ -170,14 +168,24 @@ class _File:
         trace: TracebackType | None,
     ) -> None:
         """Close it, and look whether it has changed."""
-        before, after = self._before, os.fstat(self.descriptor)
-        os.close(self.descriptor)
-        _say(self._path, error)
-        if error is None and (before.st_size, before.st_mtime_ns) != (
-            after.st_size,
-            after.st_mtime_ns,
-        ):
+        one_line = _OneLine(self._path)
+        with one_line:
+            try:
+                before, after = self._before, os.fstat(self.descriptor)
+            finally:
+                os.close(self.descriptor)
+        one_line.__exit__(kind, error, trace)
+        changed = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
+        if changed and error is None:
             raise UnexpectedAnswerError(f"{self._path}: changed while it was read")
+
+
+def _file_status(path: str, descriptor: int) -> os.stat_result:
+    """Return the status of an open file; raises UnexpectedAnswerError where it is another thing."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise UnexpectedAnswerError(f"{path}: no file")
+    return status
 
 
 def _unpacked(path: str, source: pa.NativeFile, codec: str | None) -> Iterator[bytes]:
@@ -212,13 +220,8 @@ class _OneLine:
         trace: TracebackType | None,
     ) -> None:
         """Raise in our own words what is one of the system's."""
-        _say(self._path, error)
-
-
-def _say(path: str, error: BaseException | None) -> None:
-    """Raise in our own words what the system says of a file; return where it says nothing."""
-    if isinstance(error, FileNotFoundError):
-        raise NotFoundError(f"{path}: gone") from error
-    if isinstance(error, (OSError, pa.ArrowException)):
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise UnexpectedAnswerError(f"{path}: cannot be read ({reason})") from error
+        if isinstance(error, FileNotFoundError):
+            raise NotFoundError(f"{self._path}: gone") from error
+        if isinstance(error, (OSError, pa.ArrowException)):
+            reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+            raise UnexpectedAnswerError(f"{self._path}: cannot be read ({reason})") from error

@@ -192,11 +192,12 @@ class _Checker:
         None of a server that lists nothing, or a row that does not say of which job it is.
         """
         ids = {job_id for job_id in listed if job_id is not None}
-        if not ids or len(ids) < len(listed):
+        if not ids or None in listed:
             return []
-        lowest = 0 if whole else min(ids)
+        # Above the newest stands what a harvest may have found since.
+        lowest, highest = 0 if whole else min(ids), max(ids)
         watched = await asyncio.to_thread(self._ledger.watched, project.id)
-        return [job.id for job in watched if job.id >= lowest and job.id not in ids]
+        return [job.id for job in watched if lowest <= job.id <= highest and job.id not in ids]
 
     def _is_asked_for(self, job: Job) -> bool:
         return (self._since is None or job.created_at >= self._since) and (

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import gzip
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from logminer.archive import logs, reading
-from logminer.errors import UsageError
+from logminer.errors import UnexpectedAnswerError, UsageError
 from logminer.model import Depth
 from logminer.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from logminer.archive import Tally
     from logminer.archive.reading import Order
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     Digests = Callable[[Path], dict[str, str]]
 
 HOUR = 3_600
+LOG = logs.Log("", 1, 1, dt.date(2026, 9, 14), live=False)
 
 
 def test_packed(  # noqa: PLR0913, PLR0917 -- what the test looks at
@@ -255,3 +257,30 @@ def test_nothing_there(dig: Dig, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
 
     assert dig(tmp_path / "empty").found == 0
+
+
+def test_a_file_server_that_fails_in_the_end(
+    put: Put, log: bytes, dig: Dig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named in one line whenever it fails, and no descriptor is left open."""
+    put(tmp_path / "archive", 1, log)
+    fstat = os.fstat
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    for good in (0, 1):
+        left = iter([True] * good)
+
+        def stale(descriptor: int, left: Iterator[bool] = left) -> os.stat_result:
+            if next(left, False):
+                return fstat(descriptor)
+            raise OSError(errno.ESTALE, "Stale file handle")
+
+        with monkeypatch.context() as context:
+            context.setattr(os, "fstat", stale)
+            with (
+                pytest.raises(UnexpectedAnswerError, match=r"cannot be read \(Stale file handle\)"),
+                logs.opened(str(next((tmp_path / "archive").rglob("job.log"))), LOG) as opened,
+            ):
+                b"".join(opened.chunks)
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+    assert dig(tmp_path / "archive").jobs_done == 1

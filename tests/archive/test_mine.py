@@ -15,11 +15,13 @@ import pytest
 
 import logminer
 from logminer.archive import Options, Tally, estimate, mine, run
+from logminer.archive.engines import local
 from logminer.archive.reading import read
 from logminer.errors import BusyError, FatalError, UsageError
 from logminer.gitlab import Settings
 from logminer.model import Project
 from logminer.store import Ledger, Listing, Store, open_store, source_of
+from logminer.trace import scanner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,6 +138,17 @@ def test_killed(archive: Path, dig: Dig, tmp_path: Path, digests: Digests) -> No
     assert digests(tmp_path / "store" / "images") == digests(tmp_path / "clean" / "images")
     rows = open_store(tmp_path / "store").jobs(), open_store(tmp_path / "clean").jobs()
     assert len(rows[0]) == len(rows[1]) == rows[0]["job_id"].nunique()
+
+
+def _has_scanner(_order: object) -> bool:
+    """Whether this process has a scanner, without making one."""
+    return hasattr(scanner._local, "scanner")
+
+
+def test_reading_processes_begin_ready() -> None:
+    """The scanner is compiled once, for all of them."""
+    with local(2) as engine:
+        assert engine.submit(_has_scanner, None).result()
 
 
 class Fatal:
