@@ -79,6 +79,10 @@ class Pacer:
             start = max(start, self._reset)
         return max(0.0, start - now)
 
+    def is_open(self, now: float) -> bool:
+        """Whether a request may start at once, and need not be a scout."""
+        return self.wait(now) <= 0 and self._known
+
     def take(self, now: float) -> bool:
         """Start a request; return whether it is a scout, before whose answer no other may start."""
         self._remaining -= 1

@@ -126,8 +126,10 @@ def redirect_target(what: str, url: str, status: int, headers: Headers) -> str |
 
     Raises UnexpectedAnswerError where it leads elsewhere: the token must not follow it.
     """
+    if status not in _REDIRECTS:
+        return None
     location = headers.get("location")
-    if status not in _REDIRECTS or location is None:
+    if location is None:
         return None
     try:
         target = urljoin(url, location)

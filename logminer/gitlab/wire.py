@@ -157,8 +157,10 @@ class Wire:
             )
             for is_long in (False, True)
         }
+        # Loading certificates takes longer than a hundred requests: not where none is sent.
+        trust = _trust(self._settings) if self._settings.url.startswith("https:") else True
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, ssl=_trust(self._settings)),
+            connector=aiohttp.TCPConnector(limit=self._connections, ssl=trust),
             cookie_jar=aiohttp.DummyCookieJar(),
             proxy=_proxy(self._settings.url),
             auto_decompress=False,
@@ -299,24 +301,29 @@ class Wire:
         pacer = self._pacer
         if kind is Kind.JOBS:
             async with self._listing_gate:
-                await self._pause(pacer.wait_listing)
-                pacer.take_listing(self._clock())
+                pacer.take_listing(await self._pause(pacer.wait_listing))
+        # Nearly always. At the gate everybody would wait for whoever was woken before, for ever.
+        now = self._clock()
+        if not self._gate.locked() and pacer.is_open(now):
+            self._budget.take(now)
+            return pacer.take(now)
         await self._gate.acquire()
         scout = False
         try:
-            await self._pause(pacer.wait)
-            self._budget.take(self._clock())
-            scout = pacer.take(self._clock())
+            now = await self._pause(pacer.wait)
+            self._budget.take(now)
+            scout = pacer.take(now)
         finally:
             if not scout:
                 self._gate.release()
         return scout
 
-    async def _pause(self, wait: Callable[[float], float]) -> None:
-        """Sleep as long as `wait` says, which may say more meanwhile."""
+    async def _pause(self, wait: Callable[[float], float]) -> float:
+        """Sleep as long as `wait` says, which may say more meanwhile; return when it was over."""
         while (seconds := wait(now := self._clock())) > 0:
             self._budget.wait(now, seconds)
             await self._sleep(seconds)
+        return now
 
     async def _refuse(self, kind: Kind, what: str, response: aiohttp.ClientResponse) -> None:
         """Raise what an answer that was not wanted says; learn from a 429."""

@@ -31,7 +31,7 @@ import shutil
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
@@ -63,6 +63,18 @@ _KEPT_RUNS: Final = 1_000
 
 _SKIPPED: Final = "skipped"
 """The one status that ends a job and may be left again under the same id."""
+
+_AT_ONCE: Final = 512
+"""Rows that one statement writes: far fewer parameters than any SQLite refuses."""
+
+# A cross join, because SQLite then looks jobs up by what was said, never the other way round.
+_WITHDRAW: Final = """
+    WITH said (id, day) AS (VALUES {rows})
+    INSERT INTO withdrawn (job_id, day)
+    SELECT job.id, job.day FROM said CROSS JOIN job ON job.id = said.id
+    WHERE job.day <> said.day ON CONFLICT (job_id) DO NOTHING
+"""
+"""Where the rows of these jobs stood, if not on these days: they are taken back there."""
 
 _Values: TypeAlias = tuple[Any, ...]
 """A row as SQLite gives it; STRICT tables vouch for the types."""
@@ -611,20 +623,22 @@ class Ledger(LedgerView):
                 "INSERT INTO project (id, path) VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
                 {(each.project_id, each.path) for each in outcomes},
             )
-            connection.executemany(
-                "INSERT INTO pending (job_id, project_id, day, outcome) VALUES (?, ?, ?, ?)"
+            _write(
+                connection,
+                "INSERT INTO pending (job_id, project_id, day, outcome) VALUES {rows}"
                 " ON CONFLICT (job_id) DO UPDATE"
                 " SET day = excluded.day, outcome = excluded.outcome, sheaf = NULL",
                 ((each.job_id, each.project_id, each.day, each.outcome) for each in outcomes),
             )
-            connection.executemany(
-                "INSERT INTO withdrawn (job_id, day) SELECT id, day FROM job"
-                " WHERE id = ? AND day <> ? ON CONFLICT (job_id) DO NOTHING",
+            _write(
+                connection,
+                _WITHDRAW,
                 ((each.job_id, each.day) for each in outcomes),
             )
-            connection.executemany(
+            _write(
+                connection,
                 "INSERT INTO job (id, project_id, state, pipeline_id, pipeline_source, day)"
-                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
+                " VALUES {rows} ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
                 " pipeline_id = excluded.pipeline_id, pipeline_source = excluded.pipeline_source,"
                 " day = excluded.day, description = NULL",
                 (each.state for each in outcomes),
@@ -649,22 +663,24 @@ class Ledger(LedgerView):
                 sheaf = connection.execute(
                     "INSERT INTO sheaf (images, jobs) VALUES (?, ?)", each.rows
                 ).lastrowid
-                connection.executemany(
-                    "INSERT INTO pending (job_id, project_id, day, sheaf)"
-                    " VALUES (?, ?, ?, ?) ON CONFLICT (job_id) DO UPDATE"
+                _write(
+                    connection,
+                    "INSERT INTO pending (job_id, project_id, day, sheaf) VALUES {rows}"
+                    " ON CONFLICT (job_id) DO UPDATE"
                     " SET day = excluded.day, outcome = NULL, sheaf = excluded.sheaf",
                     ((*job, sheaf) for job in jobs),
                 )
-                connection.executemany(
-                    "INSERT INTO withdrawn (job_id, day) SELECT id, day FROM job"
-                    " WHERE id = ? AND day <> ? ON CONFLICT (job_id) DO NOTHING",
+                _write(
+                    connection,
+                    _WITHDRAW,
                     ((job_id, day) for job_id, _, day in jobs if job_id in known),
                 )
-                connection.executemany(
-                    "INSERT INTO job (id, project_id, state) VALUES (?, ?, 'done')"
+                _write(
+                    connection,
+                    "INSERT INTO job (id, project_id, state) VALUES {rows}"
                     " ON CONFLICT (id) DO UPDATE SET state = 'done', pipeline_id = NULL,"
                     " pipeline_source = NULL, day = NULL, description = NULL",
-                    ((job_id, project_id) for job_id, project_id, _ in jobs),
+                    ((job_id, project_id, "done") for job_id, project_id, _ in jobs),
                 )
 
     def forget_sheaves(self) -> None:
@@ -731,26 +747,43 @@ class Ledger(LedgerView):
 
 def _know(connection: sqlite3.Connection, project_id: int, jobs: Iterable[Job]) -> None:
     """Queue final jobs and open the others, except those that are done or sleep on."""
-    connection.executemany(
-        "INSERT INTO job (id, project_id, state, pipeline_id, pipeline_source, description)"
-        " VALUES (:id, :project, :state, :pipeline, :source, :description)"
+    _write(
+        connection,
+        "WITH said (id, project_id, state, pipeline_id, pipeline_source, description, skipped)"
+        " AS (VALUES {rows}) INSERT INTO job"
+        " (id, project_id, state, pipeline_id, pipeline_source, description)"
+        " SELECT id, project_id, state, pipeline_id, pipeline_source, description FROM said"
+        " WHERE NOT (skipped AND EXISTS"
+        " (SELECT 1 FROM job WHERE id = said.id AND state = 'asleep'))"
         " ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
         " pipeline_id = excluded.pipeline_id, pipeline_source = excluded.pipeline_source,"
-        " description = excluded.description"
-        " WHERE state <> 'done' AND NOT (state = 'asleep' AND :skipped)",
+        " description = excluded.description WHERE state <> 'done'",
         (
-            {
-                "id": job.id,
-                "project": project_id,
-                "state": "queued" if job.is_final else "open",
-                "pipeline": (job.pipeline_id or 0) if _may_change(job) else None,
-                "source": job.pipeline_source if _may_change(job) else None,
-                "description": encode_job(job) if job.is_final else None,
-                "skipped": job.status == _SKIPPED,
-            }
+            (
+                job.id,
+                project_id,
+                "queued" if job.is_final else "open",
+                (job.pipeline_id or 0) if _may_change(job) else None,
+                job.pipeline_source if _may_change(job) else None,
+                encode_job(job) if job.is_final else None,
+                job.status == _SKIPPED,
+            )
             for job in jobs
         ),
     )
+
+
+def _write(connection: sqlite3.Connection, sql: str, rows: Iterable[_Values]) -> None:
+    """Write rows, which stand in `sql` for `{rows}`, many in a statement.
+
+    `executemany` lets another thread go first at each row, and a busy event loop gives the turn
+    back after five milliseconds.
+    """
+    left = iter(rows)
+    while some := list(islice(left, _AT_ONCE)):
+        row = f"({', '.join('?' * len(some[0]))})"
+        marks = ", ".join([row] * len(some))
+        connection.execute(sql.replace("{rows}", marks), list(chain.from_iterable(some)))
 
 
 def _may_change(job: Job) -> bool:

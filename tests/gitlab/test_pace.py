@@ -94,6 +94,26 @@ def many(count: int, sink: type[Any], job: Job, workers: int = 32) -> Callable[[
     return use
 
 
+def test_nobody_queues_at_an_open_gate() -> None:
+    """Whoever comes while others are being woken goes at once: a queue would never dissolve."""
+
+    async def main() -> tuple[bool, Any, list[bool]]:
+        client = Client(Settings(url="http://127.0.0.1:1", token="t"))  # noqa: S106 -- no server
+        scout = await client._admit(Kind.TRACE)
+        waiting = [asyncio.create_task(client._admit(Kind.TRACE)) for _ in range(3)]
+        await asyncio.sleep(0)
+        client._pacer.answered(0.0, None, scout=scout)
+        client._gate.release()
+        late = client._admit(Kind.TRACE)
+        try:
+            late.send(None)
+        except StopIteration as ended:
+            return scout, ended.value, await asyncio.gather(*waiting)
+        raise AssertionError("it waits")
+
+    assert asyncio.run(main()) == (True, False, [False, False, False])
+
+
 class TestLimits:
     """Limits that the server tells."""
 

@@ -78,6 +78,19 @@ class TestPacer:
 
         assert (first, second, pacer.take(3.0)) == (True, True, False)
 
+    def test_open_behind_the_scout_only(self) -> None:
+        """A request may start at once where the window is known and has room, and not before."""
+        pacer = Pacer(rps=1)
+        opened = [pacer.is_open(0.0)]
+        scout = pacer.take(0.0)
+        opened.append(pacer.is_open(5.0))
+        pacer.answered(5.0, RateLimit(remaining=1, reset_in=30.0), scout=scout)
+        opened.append(pacer.is_open(5.0))
+        pacer.take(5.0)
+        opened += [pacer.is_open(5.5), pacer.is_open(7.0), pacer.is_open(35.0)]
+
+        assert opened == [False, False, True, False, False, False]
+
     def test_empty_window_waits_for_reset(self) -> None:
         """When the server's window is used up, the next request waits for its end, and scouts."""
         pacer = Pacer()

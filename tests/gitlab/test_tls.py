@@ -119,3 +119,16 @@ def test_bad_bundle(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         asyncio.run(enter(file))
     asyncio.run(enter(tmp_path))
+
+
+def test_plain_http_loads_no_certificates(tmp_path: Path) -> None:
+    """Where none is sent, none is looked for: loading them takes as long as many requests."""
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate")
+
+    async def enter() -> str:
+        settings = Settings(url="http://127.0.0.1:1", token=TOKEN, verify=str(file))
+        async with Client(settings) as client:
+            return client.instance
+
+    assert asyncio.run(enter()) == "127.0.0.1:1"
