@@ -664,3 +664,24 @@ def test_verify_knows_the_open_jobs_of_deleted_pipelines(
     with open_store(tmp_path / "s").read_ledger(source) as ledger:
         left = {job.id for job in ledger.watched(project.id)}
     assert watched - left == {waiting[1].jobs[0].id, waiting[3].jobs[0].id}
+
+
+def test_verify_leaves_alone_what_came_while_it_listed(
+    company: Company,
+    night: Callable[..., Tally],
+    check: Callable[[], Verification],
+    server: Server,
+    tmp_path: Path,
+) -> None:
+    """A job above the newest listed may be one that a harvest has found since: it is waited for."""
+    project = next(project for project in company.projects if project.ci_enabled)
+    company.live(DAY)
+    newest = company.create_pipeline(project.id, when="manual")
+    night()
+    company.delete_pipeline(newest.id)
+    found = check()
+
+    assert (found.forgotten, found.settled, found.exit_code) == (0, 0, 0)
+    source = source_of(server.url.removeprefix("http://"))
+    with open_store(tmp_path / "s").read_ledger(source) as ledger:
+        assert newest.jobs[0].id in {job.id for job in ledger.watched(project.id)}
