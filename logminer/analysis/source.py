@@ -222,15 +222,19 @@ class Asked:
     source: object
     when: When
     parameters: Mapping[str, Parameter]
-    added: tuple[int, str, Callable[[Row], object]] | None = None
-    """A column that SQL does not make: its place, its name and what it says of a row."""
+    added: tuple[int, str, Callable[[Row], str | None]] | None = None
+    """A column of texts that SQL does not make: its place, its name and what it says of a row."""
 
     def frame(self) -> pd.DataFrame:
         """Return the answer as a frame."""
         frame = self.question.answer(self.source, self.when, self.parameters, _frame)
         if self.added is not None:
+            import pandas as pd  # noqa: PLC0415 -- here it is there already: the frame is one
+
             place, name, says = self.added
-            frame.insert(place, name, [says(cast("Row", row)) for row in frame.to_dict("records")])
+            texts = [says(cast("Row", row)) for row in frame.to_dict("records")]
+            # Behind a text, because pandas takes no rows, or nulls alone, for numbers.
+            frame.insert(place, name, pd.Series(["", *texts]).array[1:])
         return frame
 
     def rows(self) -> Rows:

@@ -188,6 +188,78 @@ def test_what_unresolved_declarations_became() -> None:
     ]
 
 
+TEXT = str(pd.Series(["a"]).dtype)
+LAST = {"file_url": TEXT, "log_url": TEXT}
+USED = dict.fromkeys(("projects", "jobs", "uses", "pulls"), "int64")
+TYPES: dict[str, tuple[Any, dict[str, str]]] = {
+    "coverage": (
+        drift.coverage,
+        dict.fromkeys(
+            ("projects", "without_inventory", "declarations", "unresolved", "gaps"), "int64"
+        ),
+    ),
+    "pulled_as_declared": (
+        drift.pulled_as_declared,
+        {"reference": TEXT, **USED, "declarations": "int64", **LAST},
+    ),
+    "never_pulled": (
+        drift.never_pulled,
+        {
+            "reference": TEXT,
+            "kinds": TEXT,
+            **dict.fromkeys(("projects", "jobs", "declarations", "elsewhere"), "int64"),
+            **LAST,
+        },
+    ),
+    "never_declared": (drift.never_declared, {"reference": TEXT, "cause": TEXT, **USED, **LAST}),
+    "moving_tags": (
+        drift.moving_tags,
+        {
+            "reference": TEXT,
+            "digests": "int64",
+            "first_digest": TEXT,
+            "last_digest": TEXT,
+            **USED,
+            **LAST,
+        },
+    ),
+    "detours": (
+        drift.detours,
+        {**dict.fromkeys(("source", "declared_via", "pulled_via"), TEXT), **USED, **LAST},
+    ),
+    "became": (
+        drift.became,
+        {**dict.fromkeys(("image", "pulled", "reference", "variables"), TEXT), **USED, **LAST},
+    ),
+}
+
+
+@pytest.mark.parametrize(("verb", "types"), TYPES.values(), ids=TYPES)
+def test_no_rows_keep_their_types(verb: Any, types: dict[str, str]) -> None:  # noqa: ANN401 -- a verb
+    """An answer has its columns and types, whether it has rows, none, or nulls alone."""
+    unresolved = {"image": "$IMAGE", "name": "never", "resolution": "unresolved"}
+    frames = (
+        used(
+            ALPINE | {"digest": DIGEST},
+            ALPINE | {"digest": OTHER},
+            PROXIED,
+            TOOL | {"project_id": 2},
+        ),
+        declared(ALPINE, TOOL, unresolved, ALPINE | {"project_id": 2}),
+    )
+    full = verb(frames)
+
+    assert len(full)
+    assert types == {name: str(kind) for name, kind in full.dtypes.items()}
+    empty = verb(tuple(frame.iloc[:0] for frame in frames))
+    assert types == {name: str(kind) for name, kind in empty.dtypes.items()}
+
+
+def test_every_verb_has_its_types() -> None:
+    """A verb that is added to the module is pinned here, too."""
+    assert set(TYPES) == {name for name, each in vars(drift).items() if hasattr(each, "rows")}
+
+
 @pytest.mark.parametrize(
     ("written", "pulled", "values"),
     [
