@@ -31,7 +31,7 @@ import shutil
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, groupby, islice
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
@@ -64,8 +64,9 @@ _KEPT_RUNS: Final = 1_000
 _SKIPPED: Final = "skipped"
 """The one status that ends a job and may be left again under the same id."""
 
-_AT_ONCE: Final = 512
-"""Rows that one statement writes: far fewer parameters than any SQLite refuses."""
+_AT_ONCE: Final = 64
+"""Most rows that one statement writes, a power of two. SQLite keeps what it has compiled, for each
+number of rows anew: 20 MB where any number up to 512 occurs."""
 
 # A cross join, because SQLite then looks jobs up by what was said, never the other way round.
 _WITHDRAW: Final = """
@@ -779,8 +780,11 @@ def _write(connection: sqlite3.Connection, sql: str, rows: Iterable[_Values]) ->
     `executemany` lets another thread go first at each row, and a busy event loop gives the turn
     back after five milliseconds.
     """
-    left = iter(rows)
-    while some := list(islice(left, _AT_ONCE)):
+    left, at = list(rows), 0
+    while at < len(left):
+        # The greatest power of two that there are, so that few numbers occur.
+        some = left[at : at + min(_AT_ONCE, 1 << ((len(left) - at).bit_length() - 1))]
+        at += len(some)
         row = f"({', '.join('?' * len(some[0]))})"
         marks = ", ".join([row] * len(some))
         connection.execute(sql.replace("{rows}", marks), list(chain.from_iterable(some)))

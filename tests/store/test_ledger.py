@@ -693,3 +693,18 @@ def test_states_follow_the_model(  # noqa: C901 -- the rules of one machine, not
     run_state_machine_as_test(
         Machine, settings=settings(max_examples=15, stateful_step_count=12, deadline=None)
     )
+
+
+@pytest.mark.parametrize("jobs", [1, 63, 64, 65, 200])
+def test_any_number_of_jobs_in_a_transaction(
+    ledger: Ledger, project: Project, make_harvested: Callable[..., Harvested], jobs: int
+) -> None:
+    """However many come together, each is known, recorded and done."""
+    outcomes = [make_harvested(number) for number in range(1, jobs + 1)]
+    ledger.store_page(project.id, [each.job for each in outcomes], Listing(watermark=jobs))
+    queued = states(ledger.path)
+    ledger.commit(outcomes)
+
+    assert queued == dict.fromkeys(range(1, jobs + 1), "queued")
+    assert states(ledger.path) == dict.fromkeys(range(1, jobs + 1), "done")
+    assert [each.job.id for each in ledger.pending(DAY, 1_000)] == list(range(1, jobs + 1))
