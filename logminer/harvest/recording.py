@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from logminer.store import Ledger
 
 _BATCH: Final = 200
-"""Jobs in a transaction: a commit flushes the disk, and at most this many traces are read twice."""
+"""Jobs in a transaction: a commit flushes the disk. After a kill at most twice as many are read
+again: those that were being written, and those that waited."""
 
 _PAUSE: Final = 0.3
 """Seconds in which results are gathered for a transaction, unless a whole batch is there before:

@@ -631,11 +631,7 @@ class Ledger(LedgerView):
                 " SET day = excluded.day, outcome = excluded.outcome, sheaf = NULL",
                 ((each.job_id, each.project_id, each.day, each.outcome) for each in outcomes),
             )
-            _write(
-                connection,
-                _WITHDRAW,
-                ((each.job_id, each.day) for each in outcomes),
-            )
+            _write(connection, _WITHDRAW, ((each.job_id, each.day) for each in outcomes))
             _write(
                 connection,
                 "INSERT INTO job (id, project_id, state, pipeline_id, pipeline_source, day)"
