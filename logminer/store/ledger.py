@@ -697,16 +697,17 @@ class Ledger(LedgerView):
                 ((job_id,) for job_id in job_ids),
             )
 
-    def published(self, day: dt.date, job_ids: Iterable[int]) -> None:
-        """Forget the outcomes of a day that now stand in the Parquet files, or no longer do."""
+    def published(self, days: Mapping[dt.date, Iterable[int]]) -> None:
+        """Forget the outcomes of days that now stand in the Parquet files, or no longer do."""
         with self._transaction() as connection:
-            done = (day.isoformat(), json.dumps(list(job_ids)))
-            for table in ("pending", "withdrawn"):
-                connection.execute(
-                    f"DELETE FROM {table} WHERE day = ?"  # noqa: S608 -- names of our own
-                    " AND job_id IN (SELECT value FROM json_each(?))",
-                    done,
-                )
+            for day, job_ids in days.items():
+                done = (day.isoformat(), json.dumps(list(job_ids)))
+                for table in ("pending", "withdrawn"):
+                    connection.execute(
+                        f"DELETE FROM {table} WHERE day = ?"  # noqa: S608 -- names of our own
+                        " AND job_id IN (SELECT value FROM json_each(?))",
+                        done,
+                    )
 
     def begin_run(self, run_id: str, began: dt.datetime) -> None:
         """Remember that a run has begun, and forget very old ones."""

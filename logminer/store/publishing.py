@@ -12,9 +12,14 @@ gets the same promise by reading `jobs` first.
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,7 +40,9 @@ from logminer.store.sheaf import Bound
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
+    from concurrent.futures import Executor, Future
     from pathlib import Path
+    from types import TracebackType
 
     from logminer.store.dataset import Store
     from logminer.store.ledger import Ledger
@@ -46,6 +53,18 @@ _SLICE: Final = 2_000
 
 _ROW_GROUP: Final = 122_880
 """Rows: what DuckDB gives to one thread, and more than an ordinary day has."""
+
+_AT_ONCE: Final = 2
+"""Days of which files are made side by side."""
+
+_LARGE: Final = 8 * 2**20
+"""Bytes of rows of a day whose files are made alone: two of them would need the memory of both."""
+
+_MERGING: Final = threading.Lock()
+"""Held by whoever has read a file to write it anew: one at a time, for the same reason."""
+
+_FORGET: Final = 1.0
+"""Seconds between two transactions that forget; after a kill, as much is published again."""
 
 _TRIES: Final = 5
 """Times a file is read and written again because somebody else has replaced it in between."""
@@ -84,37 +103,126 @@ def publish(
 ) -> PublishSummary:
     """Bring every pending outcome of a ledger into the Parquet files, day by day.
 
-    `proceed` is asked before each day and often while one is read, with how many are done and how
-    many there were, whether to go on; what is left then is the next call's.
+    `proceed` is asked before each day and often while one is read, with how many were begun before
+    and how many there are, whether to go on; what is left then is the next call's.
     Killed anywhere and called again, it gives the same bytes: an outcome leaves the ledger only
     after all files of its day are in place.
     Raises StoreError if a file cannot be read or written.
     """
-    days = jobs = images = 0
     pending = ledger.pending_days()
-    bound = Bound(ledger)
     if pending:
         ledger.checkpoint()
         store.announce(ledger)
-    for day in pending:
-        collected = _collect(ledger, day, bound, partial(proceed, days, len(pending)))
-        if collected is None:
-            break
-        recorded, rows = collected
-        job_ids = recorded + ledger.withdrawn(day)
-        for table in FILES:
-            # A newer one is refused before any is replaced.
-            version_of(store, data_file(table, day, ledger.source))
-        for table in FILES:
-            if table != "preambles":
-                replace_rows(store, ledger, table, day, job_ids, rows[table])
-            elif kept := rows[table]["job_id"].to_pylist():
-                # What was kept of a trace stays until something newer is kept of it.
-                replace_rows(store, ledger, table, day, kept, rows[table])
-        ledger.published(day, job_ids)
-        days, jobs, images = days + 1, jobs + len(recorded), images + rows["images"].num_rows
+    with (
+        ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="publish") as threads,
+        _Days(store, ledger, threads) as days,
+    ):
+        bound = Bound(ledger, threads)
+        for day in pending:
+            collected = _collect(ledger, day, bound, partial(proceed, days.begun, len(pending)))
+            if collected is None:
+                break
+            days.replace(day, *collected)
     ledger.forget_sheaves()
-    return PublishSummary(days=days, jobs=jobs, images=images, left=len(pending) - days)
+    return PublishSummary(
+        days=days.done, jobs=days.jobs, images=days.images, left=len(pending) - days.done
+    )
+
+
+class _Days:
+    """Days whose files are replaced, two at a time; to be used in a `with`.
+
+    Compressing and flushing need no interpreter. The ledger forgets what stands in the files of
+    several days at once, because each transaction flushes the disk, too.
+    """
+
+    def __init__(self, store: Store, ledger: Ledger, threads: Executor) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._threads = threads
+        self._under_way: deque[Future[_Day]] = deque()
+        self._to_forget: dict[dt.date, list[int]] = {}
+        self._forgot_at = time.monotonic()
+        self.begun = 0
+        self.done = 0
+        self.jobs = 0
+        self.images = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish what is under way, and have the ledger forget what is done, whatever happened."""
+        try:
+            while self._under_way:
+                self._take()
+        finally:
+            for each in self._under_way:
+                if each.exception() is None:
+                    self._count(each.result())
+            self._forget()
+
+    def replace(self, day: dt.date, recorded: list[int], rows: dict[Table, pa.Table]) -> None:
+        """Replace a day's files by such in which these jobs have these rows and no others."""
+        each = _Day(
+            day=day, jobs=len(recorded), job_ids=recorded + self._ledger.withdrawn(day), rows=rows
+        )
+        alone = sum(table.nbytes for table in rows.values()) > _LARGE
+        while self._under_way and (alone or len(self._under_way) >= _AT_ONCE):
+            self._take()
+        self.begun += 1
+        self._under_way.append(self._threads.submit(_replace_day, self._store, self._ledger, each))
+        if alone:
+            self._take()
+
+    def _take(self) -> None:
+        """Wait for the day that was begun first."""
+        self._count(self._under_way.popleft().result())
+        if time.monotonic() > self._forgot_at + _FORGET:
+            self._forget()
+
+    def _count(self, each: _Day) -> None:
+        self._to_forget[each.day] = each.job_ids
+        self.done += 1
+        self.jobs += each.jobs
+        self.images += each.rows["images"].num_rows
+
+    def _forget(self) -> None:
+        if self._to_forget:
+            self._ledger.published(self._to_forget)
+        self._to_forget, self._forgot_at = {}, time.monotonic()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Day:
+    """What is to be published of a day."""
+
+    day: dt.date
+    jobs: int
+    """That have rows."""
+    job_ids: list[int]
+    """Those, and others whose rows are taken back."""
+    rows: dict[Table, pa.Table]
+
+
+def _replace_day(store: Store, ledger: Ledger, each: _Day) -> _Day:
+    """Replace the files of a day; return what it was."""
+    day, rows = each.day, each.rows
+    for table in FILES:
+        # A newer one is refused before any is replaced.
+        version_of(store, data_file(table, day, ledger.source))
+    for table in FILES:
+        if table != "preambles":
+            replace_rows(store, ledger, table, day, each.job_ids, rows[table])
+        elif kept := rows[table]["job_id"].to_pylist():
+            # What was kept of a trace stays until something newer is kept of it.
+            replace_rows(store, ledger, table, day, kept, rows[table])
+    return each
 
 
 def _collect(
@@ -149,16 +257,17 @@ def replace_rows(  # noqa: PLR0913, PLR0917 -- one file, and what becomes of it
     name, shelf = data_file(table, day, ledger.source), store.shelf
     for attempt in range(_TRIES):
         seen = shelf.find(name)
-        content = _merged(seen, shelf.location(name), table, owners, rows)
-        if not content.num_rows and seen is None:
-            return
-        if not content.num_rows and shelf.can_remove:
-            shelf.remove(name)
-            return
         aside = ledger.aside / f"{table}-{day}.parquet"
         try:
-            with shelf.replacing(name, seen=seen, aside=aside, confirm=ledger.confirm) as file:
-                _write(content, file)
+            with _MERGING if seen is not None else nullcontext():
+                content = _merged(seen, shelf.location(name), table, owners, rows)
+                if not content.num_rows and seen is None:
+                    return
+                if not content.num_rows and shelf.can_remove:
+                    shelf.remove(name)
+                    return
+                with shelf.replacing(name, seen=seen, aside=aside, confirm=ledger.confirm) as file:
+                    _write(content, file)
         except ChangedError:
             # By a predecessor that was not dead after all, and is now: see `carried`.
             ledger.conflicted()

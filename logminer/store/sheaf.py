@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_left
 from dataclasses import dataclass
-from itertools import accumulate, chain, islice, pairwise, starmap
+from itertools import accumulate, chain, islice, pairwise
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import numpy as np
@@ -24,6 +24,7 @@ from logminer.store.schema import TABLES, file_schema
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Sequence
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from logminer.model import Harvested
@@ -92,9 +93,10 @@ class Bound:
     days.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
-        """Read from this ledger."""
+    def __init__(self, ledger: Ledger, threads: Executor) -> None:
+        """Read from this ledger; `threads` unpack and sort, which needs no interpreter."""
         self._ledger = ledger
+        self._threads = threads
         self._spans: list[_Span] | None = None
         self._open: dict[dt.date, tuple[list[int], Rows]] = {}
 
@@ -119,9 +121,10 @@ class Bound:
         if span.aside is not None:
             rows = {table: _read(span.aside[table]) for table in TABLES}
         else:
-            rows = _joined(starmap(self._rows, self._ledger.bound_sheaves()))
+            rows = _joined(self._threads.map(self._rows, self._ledger.bound_sheaves()))
         ends = list(accumulate(map(len, days.values())))
-        cut = {table: _cut(rows[table], order, ends) for table in TABLES}
+        of_days = self._threads.map(lambda table: _cut(rows[table], order, ends), TABLES)
+        cut = dict(zip(TABLES, of_days, strict=True))
         return {
             day: (job_ids, {table: cut[table][at] for table in TABLES})
             for at, (day, job_ids) in enumerate(days.items())
@@ -143,7 +146,7 @@ class Bound:
                 )
             sheaves = iter(self._ledger.bound_sheaves())
             while some := list(islice(sheaves, _TOGETHER)):
-                rows = _joined(starmap(self._rows, some))
+                rows = _joined(self._threads.map(self._rows, some))
                 days = self._ledger.days_bound(rows["jobs"]["job_id"].to_pylist())
                 ids = pa.array(days, pa.int64())
                 place = pa.array([bisect_left(lasts, day) for day in days.values()], pa.int64())
@@ -152,8 +155,9 @@ class Bound:
                     for at in np.unique(where).tolist():
                         writers[at][table].write_table(rows[table].filter(where == at))
 
-    def _rows(self, number: int, waiting: int) -> Rows:
+    def _rows(self, sheaf: tuple[int, int]) -> Rows:
         """Return those rows of a sheaf that wait, so many jobs'; others were read again since."""
+        number, waiting = sheaf
         packed = self._ledger.sheaf(number)
         rows = {table: _unpack(each, table) for table, each in zip(TABLES, packed, strict=True)}
         if waiting == rows["jobs"].num_rows:

@@ -30,7 +30,7 @@ from logminer.store.durable import replacing
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 TODAY = dt.date(2026, 11, 23)
@@ -100,11 +100,11 @@ class Mortal(Ledger):
             with super()._transaction() as connection:
                 yield connection
 
-    def published(self, day: dt.date, job_ids: Iterable[int]) -> None:
+    def published(self, days: Mapping[dt.date, Iterable[int]]) -> None:
         """Forget what is published, or be killed before."""
         if self.killer is not None:
             self.killer.step("publish")
-        super().published(day, job_ids)
+        super().published(days)
 
 
 class Machine(RuleBasedStateMachine):

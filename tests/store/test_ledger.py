@@ -265,7 +265,7 @@ class TestAsleep:
         skipped = make_harvested(1, status="skipped")
         ledger.store_page(project.id, [skipped.job], Listing(watermark=1))
         ledger.commit([skipped])
-        ledger.published(DAY, [1])
+        ledger.published({DAY: [1]})
         return ledger
 
     def test_watched(self, asleep: Ledger, project: Project) -> None:
@@ -310,7 +310,7 @@ class TestAsleep:
         assert states(asleep.path) == {1: "done"}
         assert [DAY, dt.date(2026, 9, 20)] == asleep.pending_days()
         assert asleep.withdrawn(DAY) == [1]
-        asleep.published(DAY, [1])
+        asleep.published({DAY: [1]})
         assert [dt.date(2026, 9, 20)] == asleep.pending_days()
 
     def test_woken_while_it_was_read(
@@ -381,7 +381,7 @@ class TestPending:
     def test_published(self, ledger: Ledger, make_harvested: Callable[..., Harvested]) -> None:
         """Published outcomes are forgotten, their jobs are not."""
         ledger.commit([make_harvested(1), make_harvested(2), make_harvested(3, day=13)])
-        ledger.published(DAY, [1, 3])
+        ledger.published({DAY: [1, 3]})
 
         assert [make_harvested(2)] == ledger.pending(DAY, 10)
         assert [make_harvested(3, day=13)] == ledger.pending(dt.date(2026, 9, 13), 10)
@@ -408,7 +408,7 @@ def test_counts(
     jobs = [make_job(1), make_job(2), *(make_job(i, status="running") for i in (3, 4, 5))]
     ledger.settle(project.id, jobs, checked_at=NOON)
     ledger.commit([make_harvested(i) for i in (6, 7, 8, 9)])
-    ledger.published(DAY, [6])
+    ledger.published({DAY: [6]})
 
     assert ledger.counts() == [
         ProjectCounts(
@@ -668,7 +668,7 @@ def test_states_follow_the_model(  # noqa: C901 -- the rules of one machine, not
 
         @rule(numbers=st.sets(st.integers(1, 6)))
         def publish(self, numbers: set[int]) -> None:
-            self.ledger.published(DAY, numbers)
+            self.ledger.published({DAY: numbers})
             self.waiting -= numbers
 
         @rule()

@@ -6,9 +6,11 @@ import datetime as dt
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,7 +28,7 @@ from logminer.store.publishing import PublishSummary, publish
 from logminer.store.rows import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 SOURCE = "gitlab.example.com"
 IMAGES = f"images/date=2026-09-14/{SOURCE}.parquet"
@@ -428,6 +430,70 @@ class TestInterrupted:
             assert before == tree(store.path)
             assert list(ledger.aside.iterdir()) == []
             assert publish(store, ledger).jobs == 1
+
+    def test_one_day_fails(self, store: Store, make_harvested: Callable[..., Harvested]) -> None:
+        """What stands in the files of other days by then is forgotten, the day that failed is not.
+
+        Days are made side by side: whichever is done when one fails counts.
+        """
+        (store.path / "jobs" / "date=2026-09-15").write_text("a file where a directory should be")
+        with Ledger.open(store.ledger_path(SOURCE)) as ledger:
+            ledger.commit([make_harvested(1), make_harvested(2, day=15), make_harvested(3, day=16)])
+            with pytest.raises(StoreError, match="cannot write"):
+                publish(store, ledger)
+            left = ledger.pending_days()
+
+        assert dt.date(2026, 9, 15) in left
+        assert dt.date(2026, 9, 14) not in left
+        assert [row["job_id"] for row in read(store.path / JOBS)] == [1]
+
+    def test_forgets_together(
+        self,
+        store: Store,
+        monkeypatch: pytest.MonkeyPatch,
+        make_harvested: Callable[..., Harvested],
+    ) -> None:
+        """What stands in the files of several days leaves the ledger in one transaction."""
+        forgotten: list[list[dt.date]] = []
+        published = Ledger.published
+
+        def spy(ledger: Ledger, days: Mapping[dt.date, Iterable[int]]) -> None:
+            forgotten.append(sorted(days))
+            published(ledger, days)
+
+        monkeypatch.setattr(Ledger, "published", spy)
+        monkeypatch.setattr(publishing, "_FORGET", 60.0)
+        harvest(store, [make_harvested(number, day=number) for number in range(1, 6)])
+
+        assert forgotten == [[dt.date(2026, 9, number) for number in range(1, 6)]]
+
+    def test_one_file_is_merged_at_a_time(
+        self,
+        store: Store,
+        monkeypatch: pytest.MonkeyPatch,
+        make_harvested: Callable[..., Harvested],
+    ) -> None:
+        """Two old files are never in memory together, though two days are made side by side."""
+        days = range(1, 9)
+        harvest(store, [make_harvested(number, day=number) for number in days])
+        merging = []
+        merged, write = publishing._merged, publishing._write
+
+        def begin(*arguments: Any) -> pa.Table:  # noqa: ANN401 -- as it is called
+            merging.append(+1)
+            return merged(*arguments)
+
+        def end(rows: pa.Table, path: Path) -> None:
+            time.sleep(0.005)  # long enough for the other thread to begin, if it could
+            write(rows, path)
+            merging.append(-1)
+
+        monkeypatch.setattr(publishing, "_merged", begin)
+        monkeypatch.setattr(publishing, "_write", end)
+        harvest(store, [make_harvested(100 + number, day=number) for number in days])
+
+        assert max(accumulate(merging)) == 1
+        assert merging.count(+1) == 2 * len(days)
 
     def test_images_come_first(
         self,
