@@ -125,7 +125,8 @@ class Selection:
         for log, state in logs:
             job = jobs.get(log.job_id)
             if job is None and state != "open":
-                yield log._replace(project_path=self._paths.get(log.project_id))
+                path = self._paths.get(log.project_id)
+                yield log if path is None else log._replace(project_path=path)
             elif job is None or not job.is_final:
                 self._tally.waiting += 1
                 self.release([log])

@@ -1,6 +1,7 @@
 """GitLab's API: which server, which projects, which jobs, and the bytes of their traces.
 
 protocol    status, headers, JSON to values or errors; pure
+joblist     a list of jobs, read by its types; pure
 encoding    compressed bodies to bounded pieces; pure
 paging      where the next page of jobs begins; pure
 traces      how much of a trace is taken in, and whether it came whole; pure

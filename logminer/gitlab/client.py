@@ -21,7 +21,7 @@ from logminer.errors import (
     ServerError,
     UnexpectedAnswerError,
 )
-from logminer.gitlab import protocol
+from logminer.gitlab import joblist, protocol
 from logminer.gitlab.paging import PER_PAGE, Place, follows_on, fresh
 from logminer.gitlab.traces import FIRST_RANGE, LONGEST_RANGE, Intake, SinkT, Span, TraceRead
 from logminer.gitlab.wire import Kind, Wire
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from logminer.gitlab.joblist import JobList
     from logminer.gitlab.protocol import Pipeline, SkippedJob
     from logminer.model import Job, Project
 
@@ -121,13 +122,13 @@ class Client(Wire):
             if place.cursor is not None:
                 query["cursor"] = place.cursor
             try:
-                data, headers = await self._json(Kind.JOBS, path, query)
+                listed, headers = await self._jobs(Kind.JOBS, path, query, project)
             except UnexpectedAnswerError as error:
                 if place.cursor is not None or error.status not in _NOT_UNDERSTOOD:
                     raise
                 self._numbered = True
             else:
-                return self._page(project, place, data, headers, end=PER_PAGE)
+                return self._page(project, place, listed, headers, end=PER_PAGE)
         return await self._numbered_page(project, path, place)
 
     async def _numbered_page(self, project: Project, path: str, place: Place) -> JobsPage:
@@ -136,7 +137,7 @@ class Client(Wire):
             number, size = place.window
             query: Query = {"per_page": size, "page": number}
             try:
-                data, headers = await self._json(Kind.JOBS, path, query)
+                listed, headers = await self._jobs(Kind.JOBS, path, query, project)
             except UnexpectedAnswerError as error:
                 if place.index == 0 or error.status not in _NOT_UNDERSTOOD:
                     raise
@@ -145,8 +146,8 @@ class Client(Wire):
                     f"than the newest {place.index:,} jobs. Name a later --since.",
                     listed=place.index,
                 ) from error
-            if number == 1 or follows_on(protocol.row_ids(data), place):
-                return self._page(project, place, data, headers, end=number * size)
+            if number == 1 or follows_on(listed.ids, place):
+                return self._page(project, place, listed, headers, end=number * size)
             # Rows were deleted, and what was below them has moved up: begin higher.
             place = replace(place, index=(number - 1) * size)
 
@@ -154,17 +155,15 @@ class Client(Wire):
         self,
         project: Project,
         place: Place,
-        data: object,
+        listed: JobList,
         headers: dict[str, str],
         *,
         end: int,
     ) -> JobsPage:
         """Return what is new on a page that ends, if it is full, with row `end` of the list."""
-        what = f"GET /projects/{project.id}/jobs"
-        jobs, skipped = protocol.parse_jobs(what, data, project)
-        ids = protocol.row_ids(data)
+        what, ids = f"GET /projects/{project.id}/jobs", listed.ids
         new = fresh(what, ids, place)
-        skipped = tuple(row for row in skipped if row.id is None or row.id in new)
+        skipped = tuple(row for row in listed.skipped if row.id is None or row.id in new)
         self._note(skipped)
         following: Place | None = None
         match protocol.next_parameter(what, headers, "cursor", "page"):
@@ -175,7 +174,7 @@ class Client(Wire):
             case "page", _:
                 following = place.below(what, ids, new, end=end)
         return JobsPage(
-            jobs=tuple({job.id: job for job in jobs if job.id in new}.values()),
+            jobs=tuple({job.id: job for job in listed.jobs if job.id in new}.values()),
             skipped=skipped,
             next_cursor=None if following is None else str(following),
             server_time=protocol.server_time(headers),
@@ -272,15 +271,14 @@ class Client(Wire):
                 "per_page": PER_PAGE,
                 "page": page,
             }
-            data, headers = await self._json(Kind.PIPELINE_JOBS, path, query)
-            jobs, skipped = protocol.parse_jobs(f"GET {path}", data, project)
-            self._note(skipped)
+            listed, headers = await self._jobs(Kind.PIPELINE_JOBS, path, query, project)
+            self._note(listed.skipped)
             # A job retried while we read moves the others down: some then come twice.
-            for job in jobs:
+            for job in listed.jobs:
                 if job.id not in seen:
                     seen.add(job.id)
                     yield job
-            if not _has_more(path, headers, jobs + skipped):
+            if not _has_more(path, headers, listed.jobs + listed.skipped):
                 return
         raise _endless(path)
 
@@ -368,19 +366,39 @@ class Client(Wire):
         """Return a JSON answer and its headers, names in lower case."""
         return await self._read(lambda: self._ask_json(kind, path, query))
 
+    async def _jobs(
+        self, kind: Kind, path: str, query: Query, project: Project
+    ) -> tuple[JobList, dict[str, str]]:
+        """Return a page of jobs and its headers."""
+
+        def decode(what: str, headers: dict[str, str], body: bytes) -> JobList:
+            return joblist.read(what, headers, body, project)
+
+        return await self._read(lambda: self._ask_for(kind, path, query, decode))
+
     async def _ask_json(
         self, kind: Kind, path: str, query: Query | None = None
     ) -> tuple[object, dict[str, str]]:
+        return await self._ask_for(kind, path, query, protocol.decode)
+
+    async def _ask_for(
+        self,
+        kind: Kind,
+        path: str,
+        query: Query | None,
+        decode: Callable[[str, dict[str, str], bytes], _T],
+    ) -> tuple[_T, dict[str, str]]:
+        """Return what `decode` makes of an answer, asked for once, and its headers."""
         what = f"GET {path}"
 
-        async def decode(response: aiohttp.ClientResponse) -> tuple[object, dict[str, str]]:
+        async def consume(response: aiohttp.ClientResponse) -> tuple[_T, dict[str, str]]:
             body = await self.body(response, protocol.MAX_JSON_BYTES)
             # Fields of one name are one list (RFC 9110, section 5.3): a proxy may add a Link.
             fields = response.headers
             headers = {name.lower(): ", ".join(fields.getall(name)) for name in fields}
-            return protocol.decode(what, headers, body), headers
+            return decode(what, headers, body), headers
 
-        return await self.ask(kind, path + ("?" + urlencode(query) if query else ""), decode)
+        return await self.ask(kind, path + ("?" + urlencode(query) if query else ""), consume)
 
     async def _read(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
         """Return what `attempt` returns, tried again where that may help.

@@ -22,7 +22,7 @@ from logminer.errors import (
     UnexpectedAnswerError,
     UsageError,
 )
-from logminer.gitlab import protocol
+from logminer.gitlab import joblist, protocol
 from logminer.gitlab.protocol import Pipeline, RateLimit, SkippedJob
 from logminer.model import Job, Project
 
@@ -503,6 +503,19 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=10,
 )
+TIMES = st.sampled_from(
+    [
+        "2026-09-13T01:55:00.802Z",
+        "2026-09-13T01:55:00.8029999+02:00",
+        "2026-09-13t01:55:00z",
+        "2026-09-13T01:55:60Z",
+        "2026-09-13T01:55:00",
+        "0001-01-01T00:00:00+23:59",
+        "2026-09-13",
+        "",
+    ]
+)
+NUMBERS = st.sampled_from([0, 1, 1.0, 1.5, -1, True, 2**63 - 1, 2**63, 10**400, -0.0, "7"])
 NAMES = st.sampled_from(
     [
         "content-type",
@@ -530,6 +543,34 @@ def outcome(call: Callable[[], object]) -> str:
     return ""
 
 
+def changed(row: dict[str, Any], key: str, value: object) -> dict[str, Any]:
+    """Return a job in which another value stands under a key, or in the object under it."""
+    outer, _, inner = key.partition(".")
+    if not inner:
+        return row | {key: value}
+    if isinstance(row[outer], list):
+        return row | {outer: [each | {inner: value} for each in row[outer]]}
+    return row | {outer: row[outer] | {inner: value}}
+
+
+def read_list(body: bytes) -> joblist.JobList | str:
+    """Return what `joblist` reads, or what it complains of."""
+    try:
+        return joblist.read("GET /x", {}, body, PROJECT)
+    except LogminerError as error:
+        return str(error)
+
+
+def read_rows(body: bytes) -> joblist.JobList | str:
+    """Return the same, read as any JSON and row by row."""
+    try:
+        data = protocol.decode("GET /x", {}, body)
+        jobs, skipped = protocol.parse_jobs("GET /x", data, PROJECT)
+    except LogminerError as error:
+        return str(error)
+    return joblist.JobList(jobs=jobs, skipped=skipped, ids=protocol.row_ids(data))
+
+
 class TestAnything:
     """No input gets an exception out of the protocol that is not one of ours."""
 
@@ -550,6 +591,36 @@ class TestAnything:
         assert wait is None or wait >= 0
         assert limit is None or (limit.reset_in >= 0 and limit.remaining >= 0)
 
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(
+                    [*sorted(full_job()), "runner.id", "pipeline.id", "artifacts.size"]
+                ),
+                JSON_VALUES | TIMES | NUMBERS,
+            ),
+            max_size=3,
+        )
+    )
+    def test_joblist(self, changes: list[tuple[str, object]]) -> None:
+        """A list of jobs reads the same by its types as row by row, whatever stands in a field."""
+        rows = [full_job()]
+        for key, value in changes:
+            rows.append(changed(full_job(), key, value))
+            # In a page with a row that does not fit, and in one of its own.
+            for page in (rows, rows[-1:]):
+                body = json.dumps(page).encode()
+
+                assert read_list(body) == read_rows(body)
+
+    def test_joblist_by_its_types(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An ordinary list needs no second reading."""
+        expected = (protocol.parse_job(full_job(), PROJECT),) * 2
+        body = json.dumps([full_job()] * 2).encode()
+        monkeypatch.delattr(protocol, "decode")
+
+        assert joblist.read("GET /x", {}, body, PROJECT).jobs == expected
+
     @given(JSON_VALUES, st.sampled_from(sorted(full_job())), JSON_VALUES)
     def test_values(self, data: object, key: str, value: object) -> None:
         """JSON of any shape, and a good job with any one field replaced."""
@@ -559,6 +630,7 @@ class TestAnything:
             assert len(jobs) + len(skipped) == 1
         calls: list[Callable[[], object]] = [
             lambda: protocol.parse_jobs("GET /x", data, PROJECT),
+            lambda: joblist.read("GET /x", {}, json.dumps(data).encode(), PROJECT),
             lambda: protocol.parse_pipelines("GET /x", data),
             lambda: protocol.parse_project(data),
             lambda: protocol.parse_version("GET /x", data),
