@@ -7,6 +7,7 @@ paging      where the next page of jobs begins; pure
 traces      how much of a trace is taken in, and whether it came whole; pure
 retry       when to try again; pure
 pacing      when to ask next; pure, clock passed in
+patience    how long is waited for an answer
 budget      how much may be asked at all; pure, clock passed in
 settings    flags, environment, configuration file to one value
 wire        one request and its answer, over aiohttp

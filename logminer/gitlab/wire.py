@@ -44,6 +44,7 @@ from logminer.gitlab import protocol
 from logminer.gitlab.budget import Budget
 from logminer.gitlab.encoding import Identity, decoder
 from logminer.gitlab.pacing import Pacer
+from logminer.gitlab.patience import OutOfPatienceError, Patience
 from logminer.gitlab.retry import RetryPolicy, stated_wait
 from logminer.gitlab.settings import CONNECT_SECONDS
 
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
     from types import TracebackType
 
+    from logminer.gitlab.patience import Wait
     from logminer.gitlab.settings import Settings
 
 USER_AGENT: Final = f"logminer/{__version__}"
@@ -68,6 +70,7 @@ MAX_REDIRECTS: Final = 3
 _LOG = logging.getLogger(__name__)
 _WIRE_ERRORS = (aiohttp.ClientError, OSError)
 _OK: Final = frozenset({200})
+_TOO_LONG: Final = "the answer takes too long"
 
 
 class Kind(StrEnum):
@@ -143,20 +146,14 @@ class Wire:
         self._listing_gate = asyncio.Lock()
         self._probing = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
-        self._timeouts: dict[bool, aiohttp.ClientTimeout] = {}
+        self._patience = Patience(settings.timeout)
+        self._waits: dict[aiohttp.ClientResponse, Wait] = {}
+        """Answers whose bodies are still to come."""
         self._proven = False
         self.counts = Counts()
 
     async def __aenter__(self) -> Self:
         """Open the connection pool; raises UsageError where the CA bundle cannot be read."""
-        self._timeouts = {
-            is_long: aiohttp.ClientTimeout(
-                total=LONG_SECONDS if is_long else ANSWER_SECONDS,
-                sock_connect=CONNECT_SECONDS,
-                sock_read=self._settings.timeout,
-            )
-            for is_long in (False, True)
-        }
         # Loading certificates takes longer than a hundred requests: not where none is sent.
         trust = _trust(self._settings) if self._settings.url.startswith("https:") else True
         self._session = aiohttp.ClientSession(
@@ -165,6 +162,8 @@ class Wire:
             proxy=_proxy(self._settings.url),
             auto_decompress=False,
             read_bufsize=READ_BYTES,
+            # All other waiting is for `patience` to end.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             headers=dict(
                 [
                     self._settings.header,
@@ -174,6 +173,7 @@ class Wire:
                 ],
             ),
         )
+        self._patience.begin()
         return self
 
     async def __aexit__(
@@ -183,6 +183,7 @@ class Wire:
         trace: TracebackType | None,
     ) -> None:
         """Close every connection."""
+        self._patience.end()
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -240,24 +241,34 @@ class Wire:
         url = self._api + path
         # Our own URLs are quoted; what a redirect names is quoted anew.
         target = URL(url, encoded=True)
+        most = LONG_SECONDS if kind in _LONG else ANSWER_SECONDS
         for _ in range(1 + MAX_REDIRECTS):
-            response = await self._send(kind, what, target, headers)
+            scout = await self._admit(kind)
             try:
-                moved = protocol.redirect_target(what, url, response.status, response.headers)
-                if moved is None:
-                    if response.status not in accept:
-                        await self._refuse(kind, what, response)
-                    protocol.check_media(what, response.headers)
-                    result = await consume(response)
-                    self._proven = True
-                    return result
+                async with self._patience.over(most) as wait:
+                    response = await self._send(kind, what, target, headers, scout=scout)
+                    self._waits[response] = wait
+                    try:
+                        moved = protocol.redirect_target(
+                            what, url, response.status, response.headers
+                        )
+                        if moved is None:
+                            if response.status not in accept:
+                                await self._refuse(kind, what, response)
+                            protocol.check_media(what, response.headers)
+                            result = await consume(response)
+                            self._proven = True
+                            return result
+                    finally:
+                        del self._waits[response]
+                        response.release()
+            except OutOfPatienceError:
+                raise ConnectionFailedError(f"{what}: {_TOO_LONG}.") from None
             except NotGitLabError as error:
                 if not self._proven:
                     raise
                 # It was GitLab a moment ago: a page of a proxy, while the server restarts.
                 raise UnavailableError(str(error)) from None
-            finally:
-                response.release()
             url = moved
             try:
                 target = URL(url)
@@ -266,22 +277,25 @@ class Wire:
         raise UnexpectedAnswerError(f"{what}: more than {MAX_REDIRECTS} redirects.")
 
     async def _send(
-        self, kind: Kind, what: str, url: URL, headers: Mapping[str, str] | None
+        self,
+        kind: Kind,
+        what: str,
+        url: URL,
+        headers: Mapping[str, str] | None,
+        *,
+        scout: bool,
     ) -> aiohttp.ClientResponse:
-        """Return the beginning of the answer: status and headers; learn its limits."""
-        if self._session is None:
-            raise RuntimeError("The client is not open: use it as `async with`.")
-        scout = await self._admit(kind)
+        """Return the beginning of the answer: status and headers; learn its limits.
+
+        A `scout` gives back the gate.
+        """
         response: aiohttp.ClientResponse | None = None
         failure: LogminerError | None = None
         try:
+            if self._session is None:
+                raise RuntimeError("The client is not open: use it as `async with`.")
             self.counts.requests[kind] += 1
-            response = await self._session.get(
-                url,
-                headers=headers,
-                allow_redirects=False,
-                timeout=self._timeouts[kind in _LONG],
-            )
+            response = await self._session.get(url, headers=headers, allow_redirects=False)
             status = response.status
             self.counts.answers[kind, f"{status // 100}xx"] += 1
             self._pacer.answered(self._clock(), protocol.rate_limit(response.headers), scout=scout)
@@ -329,8 +343,9 @@ class Wire:
         """Raise what an answer that was not wanted says; learn from a 429."""
         body = b""
         # The status alone is an answer, so a body that cannot be read changes nothing.
-        with suppress(ConnectionFailedError):
-            body = await self.body(response, MAX_ERROR_BYTES)
+        with suppress(ConnectionFailedError, TimeoutError):
+            async with asyncio.timeout(self._settings.timeout):
+                body = await self.body(response, MAX_ERROR_BYTES)
         headers = response.headers
         try:
             protocol.check(what, response.status, headers, body)
@@ -364,13 +379,15 @@ class Wire:
         """
         encoding = decoder(response.headers.get("content-encoding"))
         plain = isinstance(encoding, Identity)
-        read = response.content.readany
+        read, wait = response.content.readany, self._waits[response]
         failure: LogminerError | None = None
         while True:
+            wait.come()
             try:
                 data = await read()
             except _WIRE_ERRORS as error:
                 failure = ConnectionFailedError(f"The body broke off: {_reason(error)}.")
+            wait.since = None
             if failure is not None:
                 raise failure
             if not data:
@@ -394,7 +411,7 @@ class Wire:
 def _reason(error: BaseException) -> str:
     """Return what went wrong on the wire, without a word of the server's."""
     if isinstance(error, TimeoutError):
-        return "the answer takes too long"
+        return _TOO_LONG
     system = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     text = system.strerror if isinstance(system, OSError) else None
     return text or type(error).__name__

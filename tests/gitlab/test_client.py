@@ -327,7 +327,7 @@ class TestRetry:
 
         assert sleeps == [0.5, 1.0, 2.0, 4.0, 8.0]
 
-    @pytest.mark.parametrize(("silence", "whole"), [(0.05, 5.0), (5.0, 0.05)])
+    @pytest.mark.parametrize(("silence", "whole"), [(0.05, 5.0), (0.4, 0.05)])
     def test_silent_server(
         self, settings: Settings, monkeypatch: pytest.MonkeyPatch, silence: float, whole: float
     ) -> None:

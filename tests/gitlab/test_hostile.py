@@ -164,7 +164,7 @@ def test_neither_held_nor_exhausted(
                 await client.read_trace(job, Counting)
 
     with acting(script) as url:
-        at = dataclasses.replace(settings, url=url)
+        at = dataclasses.replace(settings, url=url, timeout=0.4)
         tracemalloc.start()
         began = time.monotonic()
         with pytest.raises(LogminerError) as caught:

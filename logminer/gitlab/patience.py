@@ -1,0 +1,106 @@
+"""How long is waited for a server: one look at all that wait, every second or sooner.
+
+aiohttp sets a timer for each answer and moves another with each piece that comes, of which there
+are thousands a second: 4 % of a harvest. What counts is the same: the seconds in which nothing
+comes while we wait for something, and those of a request from its beginning to the end of its
+answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_LOOK: Final = 1.0
+"""Seconds between two looks, at most: a wait ends that much late."""
+
+_LOOKS: Final = 4
+"""Looks in the time that is waited, at least."""
+
+
+class OutOfPatienceError(Exception):
+    """Nothing came, or not all of it came in time. A TimeoutError may be somebody else's."""
+
+
+class Patience:
+    """Ends what waits too long; `begin` and `end` it in the loop in which there is waiting."""
+
+    def __init__(self, silence: float) -> None:
+        """Wait so many seconds for the next thing to come."""
+        self._silence = silence
+        self._waits: set[Wait] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Begin to look."""
+        every = min(_LOOK, self._silence / _LOOKS)
+
+        def look() -> None:
+            self._look()
+            self._timer = loop.call_later(every, look)
+
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(every, look)
+
+    def end(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def over(self, most: float) -> Wait:
+        """Return what waits, in an `async with`, at most so many seconds in all."""
+        return Wait(self._waits, most)
+
+    def _look(self) -> None:
+        now = monotonic()
+        for wait in tuple(self._waits):
+            if now > wait.until or (wait.since is not None and now > wait.since + self._silence):
+                wait.give_up()
+
+
+class Wait:
+    """One wait, whose `async with` ends in OutOfPatienceError where it was too long."""
+
+    __slots__ = ("_scope", "_waits", "since", "until")
+
+    def __init__(self, waits: set[Wait], most: float) -> None:
+        """Wait at most so many seconds; `Patience.over` makes one."""
+        self._waits = waits
+        self._scope = asyncio.timeout(None)
+        self.until = monotonic() + most
+        self.since: float | None = None
+        """Since when nothing has come; None while it is not the server's turn."""
+
+    async def __aenter__(self) -> Self:
+        """Begin: it is the server's turn."""
+        await self._scope.__aenter__()
+        self._waits.add(self)
+        self.come()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End; raises OutOfPatienceError where it took too long."""
+        self._waits.discard(self)
+        try:
+            await self._scope.__aexit__(kind, error, trace)
+        except TimeoutError:
+            raise OutOfPatienceError from None
+
+    def come(self) -> None:
+        """Take in that something came, and that more is waited for."""
+        self.since = monotonic()
+
+    def give_up(self) -> None:
+        """Wait no longer."""
+        self._waits.discard(self)
+        self._scope.reschedule(asyncio.get_running_loop().time())

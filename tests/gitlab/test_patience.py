@@ -1,0 +1,126 @@
+"""Patience: what waits too long is ended, what merely takes long is not."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from logminer.gitlab.patience import OutOfPatienceError, Patience, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+SILENCE = 0.2
+STEP = 0.08
+
+
+def waited(work: Callable[[Wait], Awaitable[object]], *, most: float = 60.0) -> object:
+    """Return what comes of some work that waits."""
+
+    async def run() -> object:
+        patience = Patience(SILENCE)
+        patience.begin()
+        try:
+            async with patience.over(most) as wait:
+                return await work(wait)
+        finally:
+            patience.end()
+
+    return asyncio.run(run())
+
+
+def test_nothing_comes() -> None:
+    """Silence ends a wait, and soon: a quarter of its own length late at most."""
+
+    async def work(_wait: Wait) -> None:
+        await asyncio.sleep(60)
+
+    async def run() -> float:
+        patience, loop = Patience(SILENCE), asyncio.get_running_loop()
+        patience.begin()
+        began = loop.time()
+        with pytest.raises(OutOfPatienceError):
+            async with patience.over(60.0) as wait:
+                await work(wait)
+        patience.end()
+        return loop.time() - began
+
+    assert SILENCE <= asyncio.run(run()) < 10 * SILENCE
+
+
+def test_something_comes_now_and_then() -> None:
+    """However long it takes, as long as something comes."""
+
+    async def work(wait: Wait) -> str:
+        for _ in range(5):
+            await asyncio.sleep(STEP)
+            wait.come()
+        return "all of it"
+
+    assert 5 * STEP > SILENCE
+    assert waited(work) == "all of it"
+
+
+def test_too_long_in_all() -> None:
+    """A server that drips is not waited for beyond the whole."""
+
+    async def work(wait: Wait) -> None:
+        while True:
+            await asyncio.sleep(STEP / 4)
+            wait.come()
+
+    with pytest.raises(OutOfPatienceError):
+        waited(work, most=0.1)
+
+
+def test_our_own_time_does_not_count() -> None:
+    """What we do with what came is no silence of the server's."""
+
+    async def work(wait: Wait) -> str:
+        wait.since = None
+        await asyncio.sleep(2 * SILENCE)
+        return "done"
+
+    assert waited(work) == "done"
+
+
+def test_others_go_on() -> None:
+    """One wait that ends leaves the others alone."""
+
+    async def run() -> list[object]:
+        patience = Patience(SILENCE)
+        patience.begin()
+
+        async def silent() -> None:
+            async with patience.over(60.0):
+                await asyncio.sleep(60)
+
+        async def busy() -> str:
+            async with patience.over(60.0) as wait:
+                for _ in range(6):
+                    await asyncio.sleep(STEP)
+                    wait.come()
+            return "done"
+
+        try:
+            return await asyncio.gather(silent(), busy(), return_exceptions=True)
+        finally:
+            patience.end()
+
+    ended, done = asyncio.run(run())
+    assert isinstance(ended, OutOfPatienceError)
+    assert done == "done"
+
+
+@pytest.mark.parametrize("error", [TimeoutError("the disk is slow"), asyncio.CancelledError()])
+def test_errors_of_others_pass(error: BaseException) -> None:
+    """What is raised inside comes out as it is: a TimeoutError, and being canceled, too."""
+
+    async def work(_wait: Wait) -> None:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        waited(work)
+    assert caught.value is error or isinstance(error, asyncio.CancelledError)
