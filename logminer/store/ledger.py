@@ -318,15 +318,16 @@ class LedgerView:
         rows = self._rows("SELECT day FROM pending UNION SELECT day FROM withdrawn ORDER BY day")
         return [dt.date.fromisoformat(day) for (day,) in rows]
 
-    def pending(self, day: dt.date, limit: int, *, after: int | None = None) -> list[Harvested]:
-        """Return at most `limit` outcomes of a day to publish, by job id, with ids above `after`.
+    def pending(self, first: dt.date, limit: int, *, after: int | None = None) -> list[Harvested]:
+        """Return at most `limit` outcomes to publish, by day and job id, from a day on.
 
-        In slices, because a first harvest may hold more than memory does.
+        Of this day those with ids above `after`. In slices, because a first harvest may hold more
+        than memory does.
         """
         rows = self._rows(
-            "SELECT outcome FROM pending WHERE day = ? AND job_id > ? AND outcome IS NOT NULL"
-            " ORDER BY job_id LIMIT ?",
-            (day.isoformat(), -1 if after is None else after, limit),
+            "SELECT outcome FROM pending WHERE (day, job_id) > (?, ?) AND outcome IS NOT NULL"
+            " ORDER BY day, job_id LIMIT ?",
+            (first.isoformat(), -1 if after is None else after, limit),
         )
         return [decode_harvested(outcome) for (outcome,) in rows]
 

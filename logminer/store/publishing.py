@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from logminer.model import Job
     from logminer.store.dataset import Store
     from logminer.store.ledger import Ledger
     from logminer.store.shelf import Found
@@ -117,9 +119,9 @@ def publish(
         ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="publish") as threads,
         _Days(store, ledger, threads) as days,
     ):
-        bound = Bound(ledger, threads)
+        bound, outcomes = Bound(ledger, threads), _Outcomes(ledger)
         for day in pending:
-            collected = _collect(ledger, day, bound, partial(proceed, days.begun, len(pending)))
+            collected = _collect(day, bound, outcomes, partial(proceed, days.begun, len(pending)))
             if collected is None:
                 break
             days.replace(day, *collected)
@@ -226,28 +228,86 @@ def _replace_day(store: Store, ledger: Ledger, each: _Day) -> _Day:
 
 
 def _collect(
-    ledger: Ledger, day: dt.date, bound: Bound, proceed: Callable[[], bool]
+    day: dt.date, bound: Bound, outcomes: _Outcomes, proceed: Callable[[], bool]
 ) -> tuple[list[int], dict[Table, pa.Table]] | None:
     """Return the pending jobs of a day and the rows they contribute to each table, by their key.
 
     None where there is no time for it: a day may hold a hundred thousand jobs.
     """
     bound_ids, bound_rows = bound.of(day)
-    job_ids: list[int] = []
-    parts = {table: [bound_rows.get(table, file_schema(table).empty_table())] for table in FILES}
-    while True:
-        if not proceed():
-            return None
-        batch = ledger.pending(day, _SLICE, after=job_ids[-1] if job_ids else None)
-        if not batch:
-            break
-        job_ids += [each.job.id for each in batch]
-        for table, rows in rows_of(batch).items():
-            parts[table].append(rows)
-    collected = {table: pa.concat_tables(parts[table]) for table in FILES}
+    found = outcomes.of(day, proceed)
+    if found is None:
+        return None
+    job_ids, parts = found
+    collected = {
+        table: pa.concat_tables(
+            [
+                bound_rows.get(table, file_schema(table).empty_table()),
+                *(part[table] for part in parts),
+            ]
+        )
+        for table in FILES
+    }
     if job_ids and bound_ids:  # each comes in the order of the key
         collected = {table: rows.sort_by(_KEYS[table]) for table, rows in collected.items()}
     return bound_ids + job_ids, collected
+
+
+class _Outcomes:
+    """The outcomes that wait in a ledger, as rows, day by day.
+
+    Rows are made of as many outcomes at a time, however few each day has: to begin with a table
+    costs as much as the rows of a hundred jobs.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._parts: deque[tuple[dt.date, list[int], dict[Table, pa.Table]]] = deque()
+        """What was read and not yet asked for: a day, jobs of it, and their rows."""
+        self._last: Job | None = None
+        self._ended = False
+
+    def of(
+        self, day: dt.date, proceed: Callable[[], bool]
+    ) -> tuple[list[int], list[dict[Table, pa.Table]]] | None:
+        """Return the jobs of a day and their rows; None as soon as `proceed` says so.
+
+        Days are asked for in their order, each once.
+        """
+        job_ids: list[int] = []
+        parts = []
+        while proceed():
+            while self._parts and self._parts[0][0] == day:
+                _, more, rows = self._parts.popleft()
+                job_ids += more
+                parts.append(rows)
+            if self._parts or self._ended:
+                return job_ids, parts
+            self._read(day)
+        return None
+
+    def _read(self, day: dt.date) -> None:
+        """Read on, from this day at the earliest, and cut what comes into days."""
+        last = self._last
+        batch = self._ledger.pending(
+            last.date if last is not None else day, _SLICE, after=last.id if last else None
+        )
+        self._ended = len(batch) < _SLICE
+        if not batch:
+            return
+        self._last = batch[-1].job
+        tables = rows_of(batch)
+        ends = dict.fromkeys(FILES, 0)
+        for each, of_day in groupby(batch, key=lambda outcome: outcome.job.date):
+            some = list(of_day)
+            sizes: dict[Table, int] = {
+                "jobs": len(some),
+                "images": sum(len(one.uses) for one in some),
+                "preambles": sum(one.kept is not None for one in some),
+            }
+            rows = {table: tables[table].slice(ends[table], sizes[table]) for table in FILES}
+            ends = {table: ends[table] + sizes[table] for table in FILES}
+            self._parts.append((each, [one.job.id for one in some], rows))
 
 
 def replace_rows(  # noqa: PLR0913, PLR0917 -- one file, and what becomes of it

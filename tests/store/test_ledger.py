@@ -370,11 +370,13 @@ class TestPending:
     """Outcomes wait until they are published."""
 
     def test_by_day(self, ledger: Ledger, make_harvested: Callable[..., Harvested]) -> None:
-        """Outcomes are given by day, by job, in slices."""
+        """Outcomes are given by day, by job, in slices that may reach over days."""
         outcomes = [make_harvested(number) for number in range(3)]
-        ledger.commit([make_harvested(9, day=13), *reversed(outcomes)])
+        before = make_harvested(9, day=13)
+        ledger.commit([before, *reversed(outcomes)])
 
         assert [dt.date(2026, 9, 13), DAY] == ledger.pending_days()
+        assert [before, *outcomes] == ledger.pending(dt.date(2026, 9, 13), 10)
         assert outcomes[:2] == ledger.pending(DAY, 2)
         assert outcomes[2:] == ledger.pending(DAY, 2, after=1)
 
@@ -384,7 +386,7 @@ class TestPending:
         ledger.published({DAY: [1, 3]})
 
         assert [make_harvested(2)] == ledger.pending(DAY, 10)
-        assert [make_harvested(3, day=13)] == ledger.pending(dt.date(2026, 9, 13), 10)
+        assert [make_harvested(3, day=13)] == ledger.pending(dt.date(2026, 9, 13), 1)
         assert states(ledger.path) == dict.fromkeys((1, 2, 3), "done")
 
     def test_committed_again(
