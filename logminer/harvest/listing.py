@@ -275,7 +275,7 @@ class _Pager:
             return
         self.active |= bool(jobs)
         lister = self._lister
-        await asyncio.to_thread(lister.ledger.store_page, self._project.id, jobs, listing)
+        await asyncio.to_thread(lister.ledger.store_page, self._project, jobs, listing)
         lister.tally.jobs_listed += len(jobs)
         lister.queued([job.id for job in jobs if job.is_final])
 

@@ -527,22 +527,22 @@ class Ledger(LedgerView):
         return self.path.parent / "tmp" / self.source
 
     def listing(self, project: Project) -> Listing:
-        """Return how far a project was listed; learn its path, which a rename may have changed."""
+        """Return how far a project was listed; learn the new path of one that was renamed."""
         rows = self._rows(
             "SELECT path, watermark, ceiling, cursor, since, checked_at FROM project WHERE id = ?",
             (project.id,),
         )
-        path, *listing = rows[0] if rows else (None,) * 6
+        if not rows:
+            return Listing()
+        path, *listing = rows[0]
         if path != project.path:
             with self._transaction() as connection:
                 connection.execute(
-                    "INSERT INTO project (id, path) VALUES (?, ?)"
-                    " ON CONFLICT (id) DO UPDATE SET path = excluded.path",
-                    (project.id, project.path),
+                    "UPDATE project SET path = ? WHERE id = ?", (project.path, project.id)
                 )
         return _listing(tuple(listing))
 
-    def store_page(self, project_id: int, jobs: Iterable[Job], listing: Listing) -> None:
+    def store_page(self, project: Project, jobs: Iterable[Job], listing: Listing) -> None:
         """Keep one page of jobs, together with how far the listing has come by it.
 
         Final jobs are queued, the others are open; a job that is done stays done, and one that is
@@ -550,21 +550,23 @@ class Ledger(LedgerView):
         `listing` replaces what is known: with the ceiling, and the cursor of the next page, while
         pages are left; with the ceiling as the new watermark, and neither of them, when this page
         was the last one.
-        Raises ValueError for a project that `listing` was never asked about.
         """
         with self._transaction() as connection:
-            _know(connection, project_id, jobs)
-            _change(
-                connection,
-                "UPDATE project SET watermark = ?, ceiling = ?, cursor = ?, since = ?,"
-                " checked_at = ? WHERE id = ?",
+            _know(connection, project.id, jobs)
+            connection.execute(
+                "INSERT INTO project (id, path, watermark, ceiling, cursor, since, checked_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
+                " SET path = excluded.path, watermark = excluded.watermark,"
+                " ceiling = excluded.ceiling, cursor = excluded.cursor, since = excluded.since,"
+                " checked_at = excluded.checked_at",
                 (
+                    project.id,
+                    project.path,
                     listing.watermark,
                     listing.ceiling,
                     listing.cursor,
                     encode_time(listing.since),
                     encode_time(listing.checked_at),
-                    project_id,
                 ),
             )
 
@@ -805,7 +807,7 @@ def _still_so(connection: sqlite3.Connection, outcome: _Outcome) -> bool:
 def _change(connection: sqlite3.Connection, sql: str, parameters: tuple[object, ...]) -> None:
     """Change one row; that it exists is the caller's duty."""
     if connection.execute(sql, parameters).rowcount != 1:
-        raise ValueError("its row does not exist: listing or begin_run comes first")
+        raise ValueError("its row does not exist: store_page or begin_run comes first")
 
 
 def _listing(row: _Values) -> Listing:

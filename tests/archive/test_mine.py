@@ -252,9 +252,8 @@ def test_listed_before(
     """A job that a harvest has listed keeps the server's words; one that still ran is left."""
     path = Store.create(tmp_path / "store").ledger_path(source_of(INSTANCE))
     with Ledger.open(path) as ledger:
-        ledger.listing(Project(id=1, path="shop/api"))
         jobs = [make_job(1), make_job(2, status="running"), make_job(3, project_id=9)]
-        ledger.store_page(1, jobs, Listing(ceiling=4, cursor="next"))
+        ledger.store_page(Project(id=1, path="shop/api"), jobs, Listing(ceiling=4, cursor="next"))
     for job_id in (1, 2, 3, 4):
         put(tmp_path / "archive", job_id, log)
     tally = dig(tmp_path / "archive")

@@ -213,7 +213,7 @@ def one(name: str, number: int, store: Path) -> None:
     import pandas as pd  # noqa: F401, PLC0415 -- pyarrow imports it at its first array
     import pyarrow.parquet  # noqa: F401, PLC0415
 
-    import logminer.gitlab.guard  # noqa: F401, PLC0415
+    import logminer.gitlab.guard  # noqa: PLC0415
     import logminer.harvest  # noqa: F401, PLC0415
 
     before = resource.getrusage(resource.RUSAGE_SELF)

@@ -57,8 +57,8 @@ def harvest(directory: Path) -> None:
         if listing.watermark is None:
             jobs, last = [each.job for each in given], Listing(watermark=max(by_id))
             if listing.cursor is None:
-                ledger.store_page(project.id, jobs[1:], Listing(ceiling=max(by_id), cursor="2"))
-            ledger.store_page(project.id, jobs[:1], last)
+                ledger.store_page(project, jobs[1:], Listing(ceiling=max(by_id), cursor="2"))
+            ledger.store_page(project, jobs[:1], last)
         while jobs := ledger.take(2):
             ledger.commit([by_id[job.id] for job in jobs])
         publish(store, ledger)

@@ -76,7 +76,7 @@ def path(tmp_path: Path) -> Path:
 def ledger(path: Path, project: Project) -> Iterator[Ledger]:
     """Return a ledger that knows the project, and nothing else."""
     with Ledger.open(path) as ledger:
-        ledger.listing(project)
+        ledger.store_page(project, [], Listing())
         yield ledger
 
 
@@ -98,8 +98,7 @@ class TestListing:
     def test_resumes_at_the_page(self, path: Path, project: Project) -> None:
         """Ceiling and cursor outlive the process."""
         with Ledger.open(path) as ledger:
-            ledger.listing(project)
-            ledger.store_page(project.id, [], Listing(ceiling=90, cursor="page 2"))
+            ledger.store_page(project, [], Listing(ceiling=90, cursor="page 2"))
         with Ledger.open(path) as ledger:
             actual = ledger.listing(project)
 
@@ -107,16 +106,30 @@ class TestListing:
 
     def test_finished(self, ledger: Ledger, project: Project) -> None:
         """The last page raises the watermark and leaves neither ceiling nor cursor."""
-        ledger.store_page(project.id, [], Listing(ceiling=90, cursor="page 2"))
+        ledger.store_page(project, [], Listing(ceiling=90, cursor="page 2"))
         finished = Listing(watermark=90, since=NOON, checked_at=NOON)
-        ledger.store_page(project.id, [], finished)
+        ledger.store_page(project, [], finished)
 
         assert finished == ledger.listing(project)
 
-    def test_page_of_an_unknown_project(self, ledger: Ledger, make_job: Callable[..., Job]) -> None:
-        """A page of a project never asked about is a mistake, and leaves nothing behind."""
-        with pytest.raises(ValueError, match="listing or begin_run comes first"):
-            ledger.store_page(8, [make_job(1)], Listing(watermark=1))
+    def test_page_of_an_unknown_project(
+        self, ledger: Ledger, project: Project, make_job: Callable[..., Job]
+    ) -> None:
+        """The first page of a project makes it known, in the same transaction."""
+        statements: list[str] = []
+        ledger._connection.set_trace_callback(statements.append)
+        ledger.store_page(replace(project, id=8), [make_job(1)], Listing(watermark=1))
+
+        assert ledger.listing(replace(project, id=8)) == Listing(watermark=1)
+        assert states(ledger.path) == {1: "queued"}
+        assert statements.count("BEGIN IMMEDIATE") == 1
+
+    def test_recheck_of_an_unknown_project(
+        self, ledger: Ledger, make_job: Callable[..., Job]
+    ) -> None:
+        """A re-check of a project that was never listed is a mistake, and leaves nothing behind."""
+        with pytest.raises(ValueError, match="store_page or begin_run comes first"):
+            ledger.settle(8, [make_job(1)], checked_at=NOON)
 
         assert states(ledger.path) == {}
 
@@ -126,15 +139,13 @@ class TestListing:
         """A page that fails at its last job leaves neither a job nor its cursor."""
         broken = make_job(2, name=object())
         with pytest.raises(TypeError):
-            ledger.store_page(
-                project.id, [make_job(1), broken], Listing(ceiling=90, cursor="page 2")
-            )
+            ledger.store_page(project, [make_job(1), broken], Listing(ceiling=90, cursor="page 2"))
 
         assert states(ledger.path) == {}
         assert Listing() == ledger.listing(project)
 
     def test_transactions(self, ledger: Ledger, project: Project) -> None:
-        """To ask for a listing writes only what is new: the project, or its path."""
+        """To ask for a listing writes only a path that is new."""
         statements: list[str] = []
         ledger._connection.set_trace_callback(statements.append)
         ledger.listing(project)
@@ -143,11 +154,11 @@ class TestListing:
         ledger.listing(replace(project, id=8))
 
         assert known == 0
-        assert statements.count("BEGIN IMMEDIATE") == 2
+        assert statements.count("BEGIN IMMEDIATE") == 1
 
     def test_renamed(self, ledger: Ledger, project: Project) -> None:
         """A project keeps its progress under its new path."""
-        ledger.store_page(project.id, [], Listing(watermark=90))
+        ledger.store_page(project, [], Listing(watermark=90))
         renamed = ledger.listing(replace(project, path="shop/backend"))
         (counts,) = ledger.counts()
 
@@ -161,7 +172,7 @@ class TestJobs:
     def test_page(self, ledger: Ledger, project: Project, make_job: Callable[..., Job]) -> None:
         """Final jobs are queued as they are, the others are open with their pipeline."""
         ended, running = make_job(1), make_job(2, status="running", pipeline_id=71)
-        ledger.store_page(project.id, [running, ended], Listing(watermark=9))
+        ledger.store_page(project, [running, ended], Listing(watermark=9))
 
         assert [ended] == ledger.take(10)
         assert (WatchedJob(id=2, pipeline_id=71, pipeline_source="schedule"),) == ledger.watched(
@@ -263,7 +274,7 @@ class TestAsleep:
     ) -> Ledger:
         """Return a ledger in which job 1, of pipeline 70, was recorded as skipped on the 14th."""
         skipped = make_harvested(1, status="skipped")
-        ledger.store_page(project.id, [skipped.job], Listing(watermark=1))
+        ledger.store_page(project, [skipped.job], Listing(watermark=1))
         ledger.commit([skipped])
         ledger.published({DAY: [1]})
         return ledger
@@ -406,7 +417,7 @@ def test_counts(
     make_harvested: Callable[..., Harvested],
 ) -> None:
     """Status counts the jobs of every project, also of one that has none yet."""
-    ledger.listing(replace(project, id=8, path="shop/empty"))
+    ledger.store_page(replace(project, id=8, path="shop/empty"), [], Listing())
     jobs = [make_job(1), make_job(2), *(make_job(i, status="running") for i in (3, 4, 5))]
     ledger.settle(project.id, jobs, checked_at=NOON)
     ledger.commit([make_harvested(i) for i in (6, 7, 8, 9)])
@@ -646,7 +657,7 @@ def test_states_follow_the_model(  # noqa: C901 -- the rules of one machine, not
 
         @initialize()
         def know_the_project(self) -> None:
-            self.ledger.listing(project)
+            self.ledger.store_page(project, [], Listing())
 
         @rule(
             statuses=st.dictionaries(st.integers(1, 6), st.sampled_from(["success", "running"])),
@@ -655,7 +666,7 @@ def test_states_follow_the_model(  # noqa: C901 -- the rules of one machine, not
         def see(self, statuses: dict[int, str], *, page: bool) -> None:
             seen = [make_job(number, status=status) for number, status in statuses.items()]
             if page:
-                self.ledger.store_page(project.id, seen, Listing(ceiling=6, cursor="next"))
+                self.ledger.store_page(project, seen, Listing(ceiling=6, cursor="next"))
             else:
                 self.ledger.settle(project.id, seen, checked_at=NOON)
             for number, status in statuses.items():
@@ -703,7 +714,7 @@ def test_any_number_of_jobs_in_a_transaction(
 ) -> None:
     """However many come together, each is known, recorded and done."""
     outcomes = [make_harvested(number) for number in range(1, jobs + 1)]
-    ledger.store_page(project.id, [each.job for each in outcomes], Listing(watermark=jobs))
+    ledger.store_page(project, [each.job for each in outcomes], Listing(watermark=jobs))
     queued = states(ledger.path)
     ledger.commit(outcomes)
 

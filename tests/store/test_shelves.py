@@ -217,8 +217,7 @@ class StoreTests:
     ) -> None:
         """The next run finds what this one recorded, published or not."""
         with store.open_ledger(SOURCE) as ledger:
-            ledger.listing(project)
-            ledger.store_page(project.id, [make_harvested(9).job], Listing(watermark=9))
+            ledger.store_page(project, [make_harvested(9).job], Listing(watermark=9))
             ledger.commit([make_harvested(1)])
         again = open_store(place)
         with again.read_ledger(SOURCE) as view:
@@ -693,9 +692,8 @@ def _run(store: Store, outcomes: list[Harvested], project: Project) -> None:
     """Do what a run does: list, take, record in batches, publish."""
     by_id = {each.job.id: each for each in outcomes}
     with store.open_ledger(SOURCE) as ledger:
-        ledger.listing(project)
         jobs = [each.job for each in outcomes]
-        ledger.store_page(project.id, jobs, Listing(watermark=max(by_id)))
+        ledger.store_page(project, jobs, Listing(watermark=max(by_id)))
         while taken := ledger.take(2):
             ledger.commit([by_id[job.id] for job in taken])
         publish(store, ledger)

@@ -123,10 +123,9 @@ def main(path: Path) -> None:
     """Two days published, one outcome that is not, a job that waits, one that has not ended."""
     store = Store.create(path)
     with Ledger.open(store.ledger_path(SOURCE)) as ledger:
-        ledger.listing(PROJECT)
         jobs = [job(1, 14), job(2, 14), job(3, 15), job(4, 15), job(5, 16)]
         running = job(6, 16, status="running")
-        ledger.store_page(PROJECT.id, [*jobs, running], Listing(watermark=6))
+        ledger.store_page(PROJECT, [*jobs, running], Listing(watermark=6))
         ledger.commit([outcome(1, 14, "alpine:3.20"), outcome(2, 14, "python:3.12")])
         ledger.commit([outcome(3, 15, "alpine:3.20")])
         publish(store, ledger)
