@@ -53,7 +53,7 @@ class Patience:
             self._timer = None
 
     def over(self, most: float) -> Wait:
-        """Return what waits, in an `async with`, at most so many seconds in all."""
+        """Return what waits, in a `with`, at most so many seconds in all."""
         return Wait(self._waits, most)
 
     def _look(self) -> None:
@@ -64,26 +64,33 @@ class Patience:
 
 
 class Wait:
-    """One wait, whose `async with` ends in OutOfPatienceError where it was too long."""
+    """One wait, whose `with` ends in OutOfPatienceError where it was too long.
 
-    __slots__ = ("_scope", "_waits", "since", "until")
+    `asyncio.timeout` for a time that is not known before, and without two calls for each request.
+    """
+
+    __slots__ = ("_before", "_given_up", "_task", "_waits", "since", "until")
 
     def __init__(self, waits: set[Wait], most: float) -> None:
         """Wait at most so many seconds; `Patience.over` makes one."""
         self._waits = waits
-        self._scope = asyncio.timeout(None)
+        self._given_up = False
         self.until = monotonic() + most
         self.since: float | None = None
         """Since when nothing has come; None while it is not the server's turn."""
 
-    async def __aenter__(self) -> Self:
-        """Begin: it is the server's turn."""
-        await self._scope.__aenter__()
+    def __enter__(self) -> Self:
+        """Begin, in the task that waits: it is the server's turn."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("Only a task can wait.")
+        self._task = task
+        self._before = task.cancelling()
         self._waits.add(self)
         self.come()
         return self
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
@@ -91,9 +98,12 @@ class Wait:
     ) -> None:
         """End; raises OutOfPatienceError where it took too long."""
         self._waits.discard(self)
-        try:
-            await self._scope.__aexit__(kind, error, trace)
-        except TimeoutError:
+        # Where somebody else has canceled the task, too, it stays so.
+        if (
+            self._given_up
+            and self._task.uncancel() <= self._before
+            and kind is asyncio.CancelledError
+        ):
             raise OutOfPatienceError from None
 
     def come(self) -> None:
@@ -103,4 +113,5 @@ class Wait:
     def give_up(self) -> None:
         """Wait no longer."""
         self._waits.discard(self)
-        self._scope.reschedule(asyncio.get_running_loop().time())
+        self._given_up = True
+        self._task.cancel()

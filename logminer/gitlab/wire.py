@@ -245,7 +245,7 @@ class Wire:
         for _ in range(1 + MAX_REDIRECTS):
             scout = await self._admit(kind)
             try:
-                async with self._patience.over(most) as wait:
+                with self._patience.over(most) as wait:
                     response = await self._send(kind, what, target, headers, scout=scout)
                     self._waits[response] = wait
                     try:

@@ -23,7 +23,7 @@ def waited(work: Callable[[Wait], Awaitable[object]], *, most: float = 60.0) -> 
         patience = Patience(SILENCE)
         patience.begin()
         try:
-            async with patience.over(most) as wait:
+            with patience.over(most) as wait:
                 return await work(wait)
         finally:
             patience.end()
@@ -41,9 +41,8 @@ def test_nothing_comes() -> None:
         patience, loop = Patience(SILENCE), asyncio.get_running_loop()
         patience.begin()
         began = loop.time()
-        with pytest.raises(OutOfPatienceError):
-            async with patience.over(60.0) as wait:
-                await work(wait)
+        with pytest.raises(OutOfPatienceError), patience.over(60.0) as wait:
+            await work(wait)
         patience.end()
         return loop.time() - began
 
@@ -94,11 +93,11 @@ def test_others_go_on() -> None:
         patience.begin()
 
         async def silent() -> None:
-            async with patience.over(60.0):
+            with patience.over(60.0):
                 await asyncio.sleep(60)
 
         async def busy() -> str:
-            async with patience.over(60.0) as wait:
+            with patience.over(60.0) as wait:
                 for _ in range(6):
                     await asyncio.sleep(STEP)
                     wait.come()
@@ -112,6 +111,47 @@ def test_others_go_on() -> None:
     ended, done = asyncio.run(run())
     assert isinstance(ended, OutOfPatienceError)
     assert done == "done"
+
+
+def test_canceled_meanwhile() -> None:
+    """A task that somebody cancels while its wait is given up stays canceled."""
+
+    async def run() -> bool:
+        patience = Patience(SILENCE)
+        ready = asyncio.Event()
+
+        async def work() -> None:
+            with patience.over(60.0) as wait:
+                ready.set()
+                waits.append(wait)
+                await asyncio.sleep(60)
+
+        waits: list[Wait] = []
+        task = asyncio.create_task(work())
+        await ready.wait()
+        waits[0].give_up()
+        task.cancel()
+        await asyncio.wait({task})
+        return task.cancelled()
+
+    assert asyncio.run(run())
+
+
+def test_given_up_is_forgotten() -> None:
+    """After a wait that was given up its task goes on as if nobody had ever canceled it."""
+
+    async def run() -> int:
+        patience = Patience(SILENCE)
+        patience.begin()
+        with pytest.raises(OutOfPatienceError), patience.over(0.0):
+            await asyncio.sleep(60)
+        patience.end()
+        await asyncio.sleep(0.01)
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling()
+
+    assert asyncio.run(run()) == 0
 
 
 @pytest.mark.parametrize("error", [TimeoutError("the disk is slow"), asyncio.CancelledError()])
