@@ -88,7 +88,7 @@ def test_our_own_time_does_not_count() -> None:
 def test_others_go_on() -> None:
     """One wait that ends leaves the others alone."""
 
-    async def run() -> list[object]:
+    async def run() -> tuple[object, object]:
         patience = Patience(SILENCE)
         patience.begin()
 
