@@ -371,10 +371,11 @@ class Client(Wire):
     ) -> tuple[JobList, dict[str, str]]:
         """Return a page of jobs and its headers."""
 
-        def decode(what: str, headers: dict[str, str], body: bytes) -> JobList:
-            return joblist.read(what, headers, body, project)
+        def decode(what: str, headers: dict[str, str], body: bytes) -> object:
+            return joblist.decode(what, headers, body, project)
 
-        return await self._read(lambda: self._ask_for(kind, path, query, decode))
+        data, headers = await self._read(lambda: self._ask_for(kind, path, query, decode))
+        return joblist.listed(f"GET {path}", data, project), headers
 
     async def _ask_json(
         self, kind: Kind, path: str, query: Query | None = None

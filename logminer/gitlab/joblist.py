@@ -36,20 +36,27 @@ class JobList:
     """Of all rows that have a usable one."""
 
 
-def read(what: str, headers: Mapping[str, str], body: bytes, project: Project) -> JobList:
-    """Return what a list of this project's jobs says.
+def decode(what: str, headers: Mapping[str, str], body: bytes, project: Project) -> object:
+    """Return what `listed` takes: the value of an answer that is to be a list of jobs.
 
-    Raises as `protocol.decode` and `protocol.parse_jobs` do.
+    Raises as `protocol.decode` does; where a field that nobody reads is no text or no number, it
+    does not matter.
     """
     protocol.check_body(what, body)
     try:
         rows = _ROWS.decode(body)
         jobs = tuple([row.job(project) for row in rows])
     except (ValueError, OverflowError, RecursionError):
-        data = protocol.decode(what, headers, body)
-        jobs, skipped = protocol.parse_jobs(what, data, project)
-        return JobList(jobs=jobs, skipped=skipped, ids=protocol.row_ids(data))
+        return protocol.decode(what, headers, body)
     return JobList(jobs=jobs, skipped=(), ids=[row.id for row in rows])
+
+
+def listed(what: str, data: object, project: Project) -> JobList:
+    """Return what a list says, as `decode` gave it; raises NotGitLabError where it is none."""
+    if isinstance(data, JobList):
+        return data
+    jobs, skipped = protocol.parse_jobs(what, data, project)
+    return JobList(jobs=jobs, skipped=skipped, ids=protocol.row_ids(data))
 
 
 _Id = Annotated[int, msgspec.Meta(gt=0, le=MAX_ID)]

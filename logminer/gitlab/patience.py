@@ -1,9 +1,12 @@
 """How long is waited for a server: one look at all that wait, every second or sooner.
 
 aiohttp sets a timer for each answer and moves another with each piece that comes, of which there
-are thousands a second: 4 % of a harvest. What counts is the same: the seconds in which nothing
-comes while we wait for something, and those of a request from its beginning to the end of its
-answer.
+are thousands a second: 4 % of a harvest. Two things are limited here: the seconds in which nothing
+comes while we wait for something, connecting and the headers as one; and those of a request from
+its beginning to the end of its answer.
+
+A wait ends when two looks have found it too long: where this process stood still, stopped or with
+its machine, what came meanwhile is only taken in after the first.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _LOOK: Final = 1.0
-"""Seconds between two looks, at most: a wait ends that much late."""
+"""Seconds between two looks, at most: a wait ends up to twice as much late."""
 
 _LOOKS: Final = 4
 """Looks in the time that is waited, at least."""
@@ -40,8 +43,8 @@ class Patience:
         every = min(_LOOK, self._silence / _LOOKS)
 
         def look() -> None:
-            self._look()
             self._timer = loop.call_later(every, look)
+            self._look()
 
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(every, look)
@@ -59,8 +62,11 @@ class Patience:
     def _look(self) -> None:
         now = monotonic()
         for wait in tuple(self._waits):
-            if now > wait.until or (wait.since is not None and now > wait.since + self._silence):
+            late = now > wait.until
+            late = late or (wait.since is not None and now > wait.since + self._silence)
+            if late and wait.was_late:
                 wait.give_up()
+            wait.was_late = late
 
 
 class Wait:
@@ -69,7 +75,7 @@ class Wait:
     `asyncio.timeout` for a time that is not known before, and without two calls for each request.
     """
 
-    __slots__ = ("_before", "_given_up", "_task", "_waits", "since", "until")
+    __slots__ = ("_before", "_given_up", "_task", "_waits", "since", "until", "was_late")
 
     def __init__(self, waits: set[Wait], most: float) -> None:
         """Wait at most so many seconds; `Patience.over` makes one."""
@@ -78,6 +84,8 @@ class Wait:
         self.until = monotonic() + most
         self.since: float | None = None
         """Since when nothing has come; None while it is not the server's turn."""
+        self.was_late = False
+        """Whether the last look found that it takes too long."""
 
     def __enter__(self) -> Self:
         """Begin, in the task that waits: it is the server's turn."""
@@ -109,6 +117,10 @@ class Wait:
     def come(self) -> None:
         """Take in that something came, and that more is waited for."""
         self.since = monotonic()
+
+    def suspend(self) -> None:
+        """Leave it to another wait, inside of this one, to end."""
+        self._waits.discard(self)
 
     def give_up(self) -> None:
         """Wait no longer."""

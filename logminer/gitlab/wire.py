@@ -61,6 +61,8 @@ ANSWER_SECONDS: Final = 300.0
 LONG_SECONDS: Final = 1_800.0
 """The whole of one trace or archive: 100 MB, GitLab's limit of a trace, at less than half a megabit
 a second."""
+REFUSAL_SECONDS: Final = 60.0
+"""The body of an answer that refuses: its status says nearly everything."""
 MAX_ERROR_BYTES: Final = 65_536
 """How much of an error's body is read: GitLab's are one line."""
 READ_BYTES: Final = 131_072
@@ -343,9 +345,13 @@ class Wire:
         """Raise what an answer that was not wanted says; learn from a 429."""
         body = b""
         # The status alone is an answer, so a body that cannot be read changes nothing.
-        with suppress(ConnectionFailedError, TimeoutError):
-            async with asyncio.timeout(self._settings.timeout):
-                body = await self.body(response, MAX_ERROR_BYTES)
+        wait = self._waits[response]
+        wait.suspend()
+        with (
+            suppress(ConnectionFailedError, OutOfPatienceError),
+            self._patience.over(REFUSAL_SECONDS) as self._waits[response],
+        ):
+            body = await self.body(response, MAX_ERROR_BYTES)
         headers = response.headers
         try:
             protocol.check(what, response.status, headers, body)

@@ -14,9 +14,9 @@ duplicate:
    step a killed run could leave rows that no ledger knows, and a job that moves to another day
    before it is read again (a skipped one that is played) would be counted on both.
 4. Each day is published as in a directory: read, the rows of these jobs dropped, theirs appended,
-   PUT on the condition that it is what was read. Then, in the copy, the outcomes are no longer
-   pending. Killed here, the bucket's ledger still has them, and the next run publishes them again:
-   the same rows in the place of the same rows.
+   PUT on the condition that it is what was read. Then, in the copy, the outcomes of the days that
+   are done are no longer pending. Killed here, the bucket's ledger still has them, and the next run
+   publishes them again: the same rows in the place of the same rows.
 5. At the end the ledger is carried back. So the one in the bucket never calls anything published
    that is not there.
 

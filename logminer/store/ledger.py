@@ -318,18 +318,23 @@ class LedgerView:
         rows = self._rows("SELECT day FROM pending UNION SELECT day FROM withdrawn ORDER BY day")
         return [dt.date.fromisoformat(day) for (day,) in rows]
 
-    def pending(self, first: dt.date, limit: int, *, after: int | None = None) -> list[Harvested]:
+    def pending(
+        self, first: dt.date, limit: int, *, after: int | None = None
+    ) -> list[tuple[dt.date, Harvested]]:
         """Return at most `limit` outcomes to publish, by day and job id, from a day on.
 
         Of this day those with ids above `after`. In slices, because a first harvest may hold more
         than memory does.
         """
+        # In two parts, or the day would be gone through from its beginning each time.
         rows = self._rows(
-            "SELECT outcome FROM pending WHERE (day, job_id) > (?, ?) AND outcome IS NOT NULL"
-            " ORDER BY day, job_id LIMIT ?",
+            "SELECT day, outcome, job_id FROM pending WHERE day = ?1 AND job_id > ?2"
+            " AND outcome IS NOT NULL UNION ALL"
+            " SELECT day, outcome, job_id FROM pending WHERE day > ?1 AND outcome IS NOT NULL"
+            " ORDER BY day, job_id LIMIT ?3",
             (first.isoformat(), -1 if after is None else after, limit),
         )
-        return [decode_harvested(outcome) for (outcome,) in rows]
+        return [(dt.date.fromisoformat(day), decode_harvested(outcome)) for day, outcome, _ in rows]
 
     def count_bound(self) -> int:
         """Return of how many jobs rows wait bound in sheaves."""

@@ -20,6 +20,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from logminer.model import Job
     from logminer.store.dataset import Store
     from logminer.store.ledger import Ledger
     from logminer.store.shelf import Found
@@ -63,10 +63,12 @@ _LARGE: Final = 8 * 2**20
 """Bytes of rows of a day whose files are made alone: two of them would need the memory of both."""
 
 _MERGING: Final = threading.Lock()
-"""Held by whoever has read a file to write it anew: one at a time, for the same reason."""
+"""Held while an old file is read and written anew: one at a time, for the same reason. (Of a bucket
+it is read before.)"""
 
 _FORGET: Final = 1.0
-"""Seconds between two transactions that forget; after a kill, as much is published again."""
+"""Seconds between two transactions that forget; after a kill, the days of as many are published
+again, and those under way."""
 
 _TRIES: Final = 5
 """Times a file is read and written again because somebody else has replaced it in between."""
@@ -161,9 +163,9 @@ class _Days:
     ) -> None:
         """Finish what is under way, and have the ledger forget what is done, whatever happened."""
         try:
-            while self._under_way:
+            while self._under_way and error is None:
                 self._take()
-        finally:
+        finally:  # where one has failed, that error counts, and the days that did not
             for each in self._under_way:
                 if each.exception() is None:
                     self._count(each.result())
@@ -264,7 +266,8 @@ class _Outcomes:
         self._ledger = ledger
         self._parts: deque[tuple[dt.date, list[int], dict[Table, pa.Table]]] = deque()
         """What was read and not yet asked for: a day, jobs of it, and their rows."""
-        self._last: Job | None = None
+        self._last: tuple[dt.date, int] | None = None
+        """The day and the id of the job that was read last."""
         self._ended = False
 
     def of(
@@ -288,18 +291,16 @@ class _Outcomes:
 
     def _read(self, day: dt.date) -> None:
         """Read on, from this day at the earliest, and cut what comes into days."""
-        last = self._last
-        batch = self._ledger.pending(
-            last.date if last is not None else day, _SLICE, after=last.id if last else None
-        )
+        first, after = self._last or (day, None)
+        batch = self._ledger.pending(first, _SLICE, after=after)
         self._ended = len(batch) < _SLICE
         if not batch:
             return
-        self._last = batch[-1].job
-        tables = rows_of(batch)
+        self._last = batch[-1][0], batch[-1][1].job.id
+        tables = rows_of([outcome for _, outcome in batch])
         ends = dict.fromkeys(FILES, 0)
-        for each, of_day in groupby(batch, key=lambda outcome: outcome.job.date):
-            some = list(of_day)
+        for each, of_day in groupby(batch, key=itemgetter(0)):
+            some = [outcome for _, outcome in of_day]
             sizes: dict[Table, int] = {
                 "jobs": len(some),
                 "images": sum(len(one.uses) for one in some),

@@ -353,6 +353,35 @@ class TestRetry:
 
         asyncio.run(use())
 
+    @pytest.mark.parametrize(("silence", "whole"), [(0.1, 60.0), (60.0, 0.05)])
+    def test_an_error_that_does_not_end(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch, silence: float, whole: float
+    ) -> None:
+        """The status alone is an answer, however long its body is waited for, and not for long."""
+        monkeypatch.setattr("logminer.gitlab.wire.ANSWER_SECONDS", whole)
+        monkeypatch.setattr("logminer.gitlab.wire.REFUSAL_SECONDS", 0.2)
+        monkeypatch.setattr("logminer.gitlab.patience._LOOK", 0.05)
+
+        async def use() -> None:
+            hold = asyncio.Event()
+
+            async def half(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\n{")
+                await hold.wait()
+                writer.close()
+
+            server = await asyncio.start_server(half, "127.0.0.1", 0)
+            port = server.sockets[0].getsockname()[1]
+            at = dataclasses.replace(settings, url=f"http://127.0.0.1:{port}", timeout=silence)
+            async with Client(at, policy=RetryPolicy(attempts=1)) as client:
+                with pytest.raises(NotFoundError):
+                    await client.job(PROJECT, 12)
+            hold.set()
+            server.close()
+            await server.wait_closed()
+
+        asyncio.run(use())
+
     @pytest.mark.parametrize("noise", [b"no HTTP at all\r\n\r\n", b"HTTP/1.1 abc OK\r\n\r\n", b""])
     def test_noise(self, settings: Settings, noise: bytes) -> None:
         """Bytes that are no HTTP are a failed connection."""
@@ -392,6 +421,22 @@ class TestPages:
             return client.counts.retries
 
         assert run(use) == 2
+
+    def test_an_object_where_a_list_should_be(
+        self, run: Callable[..., Any], sleeps: list[float], answers: Answers
+    ) -> None:
+        """JSON of another shape comes of no restart: it ends the run, at once."""
+        answers[f"{API}/projects/5/jobs/12"] = [ok(row(12))]
+        answers[f"{API}/projects/5/jobs"] = [ok({"message": "hello"})]
+
+        async def use(client: Client) -> None:
+            await client.job(PROJECT, 12)
+            await client.jobs_page(PROJECT)
+
+        with pytest.raises(NotGitLabError, match="the answer is no list"):
+            run(use)
+
+        assert sleeps == []
 
 
 class TestRedirect:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,6 +85,27 @@ def test_our_own_time_does_not_count() -> None:
         return "done"
 
     assert waited(work) == "done"
+
+
+def test_stood_still() -> None:
+    """What came while this process was stopped is found when it goes on, and no wait is ended."""
+
+    async def run() -> bytes:
+        patience = Patience(SILENCE)
+        patience.begin()
+        here, there = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=here)
+        loop = asyncio.get_running_loop()
+        with there:
+            loop.call_later(SILENCE / 2, there.send, b"in time")
+            loop.call_later(SILENCE / 2 + 0.01, time.sleep, 3 * SILENCE)
+            with patience.over(60.0):
+                found = await reader.read(7)
+        writer.close()
+        patience.end()
+        return found
+
+    assert asyncio.run(run()) == b"in time"
 
 
 def test_others_go_on() -> None:

@@ -556,7 +556,7 @@ def changed(row: dict[str, Any], key: str, value: object) -> dict[str, Any]:
 def read_list(body: bytes) -> joblist.JobList | str:
     """Return what `joblist` reads, or what it complains of."""
     try:
-        return joblist.read("GET /x", {}, body, PROJECT)
+        return joblist.listed("GET /x", joblist.decode("GET /x", {}, body, PROJECT), PROJECT)
     except LogminerError as error:
         return str(error)
 
@@ -619,7 +619,8 @@ class TestAnything:
         body = json.dumps([full_job()] * 2).encode()
         monkeypatch.delattr(protocol, "decode")
 
-        assert joblist.read("GET /x", {}, body, PROJECT).jobs == expected
+        data = joblist.decode("GET /x", {}, body, PROJECT)
+        assert joblist.listed("GET /x", data, PROJECT).jobs == expected
 
     @given(JSON_VALUES, st.sampled_from(sorted(full_job())), JSON_VALUES)
     def test_values(self, data: object, key: str, value: object) -> None:
@@ -630,7 +631,7 @@ class TestAnything:
             assert len(jobs) + len(skipped) == 1
         calls: list[Callable[[], object]] = [
             lambda: protocol.parse_jobs("GET /x", data, PROJECT),
-            lambda: joblist.read("GET /x", {}, json.dumps(data).encode(), PROJECT),
+            lambda: joblist.listed("GET /x", data, PROJECT),
             lambda: protocol.parse_pipelines("GET /x", data),
             lambda: protocol.parse_project(data),
             lambda: protocol.parse_version("GET /x", data),

@@ -328,6 +328,12 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("logminer.harvest.run.Client", partial(Client, sleep=at_once))
 
 
+@pytest.fixture(autouse=True)
+def _one_day_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace one file after the other: a copy of the store takes longer than a kill does."""
+    monkeypatch.setattr("logminer.store.publishing._AT_ONCE", 1)
+
+
 def _run(home: Path, examples: int, steps: int) -> None:
     Machine.homes = (home / str(number) for number in itertools.count())
     run_state_machine_as_test(

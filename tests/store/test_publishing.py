@@ -447,6 +447,21 @@ class TestInterrupted:
         assert dt.date(2026, 9, 14) not in left
         assert [row["job_id"] for row in read(store.path / JOBS)] == [1]
 
+    def test_two_days_fail(
+        self,
+        store: Store,
+        monkeypatch: pytest.MonkeyPatch,
+        make_harvested: Callable[..., Harvested],
+    ) -> None:
+        """What is said is what was met first, though another day fails, too."""
+
+        def fail(_store: Store, _ledger: Ledger, each: Any) -> None:  # noqa: ANN401 -- a day
+            raise StoreError(f"the {each.day.day}th failed")
+
+        monkeypatch.setattr(publishing, "_replace_day", fail)
+        with pytest.raises(StoreError, match="the 14th failed"):
+            harvest(store, [make_harvested(1), make_harvested(2, day=15)])
+
     def test_forgets_together(
         self,
         store: Store,

@@ -685,7 +685,7 @@ class TestKilled:
             else:
                 break
 
-        assert steps > (7 if checkpoints == "few" else 9)
+        assert steps > (7 if checkpoints == "few" else 8)
 
 
 def _run(store: Store, outcomes: list[Harvested], project: Project) -> None:
