@@ -96,9 +96,13 @@ def test_stood_still() -> None:
         here, there = socket.socketpair()
         reader, writer = await asyncio.open_connection(sock=here)
         loop = asyncio.get_running_loop()
+
+        def stand_still() -> None:
+            time.sleep(3 * SILENCE)
+            there.send(b"in time")
+
         with there:
-            loop.call_later(SILENCE / 2, there.send, b"in time")
-            loop.call_later(SILENCE / 2 + 0.01, time.sleep, 3 * SILENCE)
+            loop.call_later(SILENCE / 2, stand_still)
             with patience.over(60.0):
                 found = await reader.read(7)
         writer.close()
