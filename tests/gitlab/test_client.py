@@ -327,31 +327,17 @@ class TestRetry:
 
         assert sleeps == [0.5, 1.0, 2.0, 4.0, 8.0]
 
-    @pytest.mark.parametrize(("silence", "whole"), [(0.05, 5.0), (0.4, 0.05)])
+    @pytest.mark.parametrize(("silence", "whole"), [(0.05, 60.0), (60.0, 0.05)])
     def test_silent_server(
         self, settings: Settings, monkeypatch: pytest.MonkeyPatch, silence: float, whole: float
     ) -> None:
         """A server that says nothing, or too little for too long, is a failed connection."""
         monkeypatch.setattr("logminer.gitlab.wire.ANSWER_SECONDS", whole)
+        monkeypatch.setattr("logminer.gitlab.patience._LOOK", 0.05)
+        slow = dataclasses.replace(settings, timeout=silence)
 
-        async def use() -> None:
-            hold = asyncio.Event()
-
-            async def mute(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                await hold.wait()
-                writer.close()
-
-            server = await asyncio.start_server(mute, "127.0.0.1", 0)
-            port = server.sockets[0].getsockname()[1]
-            quick = dataclasses.replace(settings, url=f"http://127.0.0.1:{port}", timeout=silence)
-            async with Client(quick, policy=RetryPolicy(attempts=1)) as client:
-                with pytest.raises(ConnectionFailedError):
-                    await client.job(PROJECT, 12)
-            hold.set()
-            server.close()
-            await server.wait_closed()
-
-        asyncio.run(use())
+        with pytest.raises(ConnectionFailedError):
+            asyncio.run(_asked_of(slow, b"", stays=True))
 
     @pytest.mark.parametrize(("silence", "whole"), [(0.1, 60.0), (60.0, 0.05)])
     def test_an_error_that_does_not_end(
@@ -361,48 +347,39 @@ class TestRetry:
         monkeypatch.setattr("logminer.gitlab.wire.ANSWER_SECONDS", whole)
         monkeypatch.setattr("logminer.gitlab.wire.REFUSAL_SECONDS", 0.2)
         monkeypatch.setattr("logminer.gitlab.patience._LOOK", 0.05)
+        slow = dataclasses.replace(settings, timeout=silence)
+        beginning = b"HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\n{"
 
-        async def use() -> None:
-            hold = asyncio.Event()
-
-            async def half(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\n{")
-                await hold.wait()
-                writer.close()
-
-            server = await asyncio.start_server(half, "127.0.0.1", 0)
-            port = server.sockets[0].getsockname()[1]
-            at = dataclasses.replace(settings, url=f"http://127.0.0.1:{port}", timeout=silence)
-            async with Client(at, policy=RetryPolicy(attempts=1)) as client:
-                with pytest.raises(NotFoundError):
-                    await client.job(PROJECT, 12)
-            hold.set()
-            server.close()
-            await server.wait_closed()
-
-        asyncio.run(use())
+        with pytest.raises(NotFoundError):
+            asyncio.run(_asked_of(slow, beginning, stays=True))
 
     @pytest.mark.parametrize("noise", [b"no HTTP at all\r\n\r\n", b"HTTP/1.1 abc OK\r\n\r\n", b""])
     def test_noise(self, settings: Settings, noise: bytes) -> None:
         """Bytes that are no HTTP are a failed connection."""
+        with pytest.raises(ConnectionFailedError):
+            asyncio.run(_asked_of(settings, noise, stays=False))
 
-        async def use() -> None:
-            async def babble(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                writer.write(noise)
-                writer.close()
 
-            server = await asyncio.start_server(babble, "127.0.0.1", 0)
-            port = server.sockets[0].getsockname()[1]
-            url = f"http://127.0.0.1:{port}"
-            async with Client(
-                dataclasses.replace(settings, url=url), policy=RetryPolicy(attempts=1)
-            ) as client:
-                with pytest.raises(ConnectionFailedError):
-                    await client.job(PROJECT, 12)
-            server.close()
-            await server.wait_closed()
+async def _asked_of(settings: Settings, says: bytes, *, stays: bool) -> None:
+    """Ask once for a job, of a server that says so much and then hangs up, or stays silent."""
+    hold = asyncio.Event()
 
-        asyncio.run(use())
+    async def say(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(says)
+        if stays:
+            await hold.wait()
+        writer.close()
+
+    server = await asyncio.start_server(say, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    at = dataclasses.replace(settings, url=f"http://127.0.0.1:{port}")
+    try:
+        async with Client(at, policy=RetryPolicy(attempts=1)) as client:
+            await client.job(PROJECT, 12)
+    finally:
+        hold.set()
+        server.close()
+        await server.wait_closed()
 
 
 class TestPages:

@@ -155,6 +155,7 @@ def test_neither_held_nor_exhausted(
     """Whatever it sends, for however long, the answer ends in time, in memory, in an error."""
     for limit in ("wire.ANSWER_SECONDS", "wire.LONG_SECONDS", "guard.ANSWER_SECONDS"):
         monkeypatch.setattr(f"logminer.gitlab.{limit}", 0.15)
+    monkeypatch.setattr("logminer.gitlab.patience._LOOK", 0.05)
 
     async def ask(at: Settings) -> None:
         async with Client(at, policy=ONCE) as client:
@@ -164,7 +165,7 @@ def test_neither_held_nor_exhausted(
                 await client.read_trace(job, Counting)
 
     with acting(script) as url:
-        at = dataclasses.replace(settings, url=url, timeout=0.4)
+        at = dataclasses.replace(settings, url=url)
         tracemalloc.start()
         began = time.monotonic()
         with pytest.raises(LogminerError) as caught:

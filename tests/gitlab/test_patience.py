@@ -34,7 +34,7 @@ def waited(work: Callable[[Wait], Awaitable[object]], *, most: float = 60.0) -> 
 
 
 def test_nothing_comes() -> None:
-    """Silence ends a wait, and soon: a quarter of its own length late at most."""
+    """Silence ends a wait, and soon: at the second look that finds it too long."""
 
     async def work(_wait: Wait) -> None:
         await asyncio.sleep(60)

@@ -404,7 +404,9 @@ class TestPending:
         ledger.published({DAY: [1, 3]})
 
         assert [make_harvested(2)] == pending(ledger, DAY, 10)
-        assert [make_harvested(3, day=13)] == pending(ledger, dt.date(2026, 9, 13), 1)
+        assert [make_harvested(3, day=13), make_harvested(2)] == pending(
+            ledger, dt.date(2026, 9, 13), 10
+        )
         assert states(ledger.path) == dict.fromkeys((1, 2, 3), "done")
 
     def test_committed_again(

@@ -459,8 +459,9 @@ class TestInterrupted:
             raise StoreError(f"the {each.day.day}th failed")
 
         monkeypatch.setattr(publishing, "_replace_day", fail)
+        days = [make_harvested(1), make_harvested(2, day=15), make_harvested(3, day=16)]
         with pytest.raises(StoreError, match="the 14th failed"):
-            harvest(store, [make_harvested(1), make_harvested(2, day=15)])
+            harvest(store, days)
 
     def test_forgets_together(
         self,
