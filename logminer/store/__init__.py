@@ -16,6 +16,7 @@
     lock        one writer for each source of a directory
     durable     files replaced so that no reader and no power cut sees half of one
     codec       jobs and outcomes as JSON, for the ledger
+    outcomes    what a harvest recorded, as rows cut into days
     rows        outcomes as rows of both tables
     sheaf       rows of many jobs that pass through the ledger in one piece
     schema      the data dictionary: every column and its meaning

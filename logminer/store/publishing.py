@@ -19,8 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
@@ -29,7 +27,7 @@ import pyarrow.parquet as pq
 
 from logminer.errors import ChangedError, NewerStoreError, StoreError
 from logminer.store.dataset import data_file, readable
-from logminer.store.rows import rows_of
+from logminer.store.outcomes import Outcomes
 from logminer.store.schema import (
     FILES,
     SCHEMA_VERSION,
@@ -49,9 +47,6 @@ if TYPE_CHECKING:
     from logminer.store.dataset import Store
     from logminer.store.ledger import Ledger
     from logminer.store.shelf import Found
-
-_SLICE: Final = 500
-"""Jobs read from the ledger at a time: bounds the Python objects alive at once."""
 
 _ROW_GROUP: Final = 122_880
 """Rows: what DuckDB gives to one thread, and more than an ordinary day has."""
@@ -121,7 +116,7 @@ def publish(
         ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="publish") as threads,
         _Days(store, ledger, threads) as days,
     ):
-        bound, outcomes = Bound(ledger, threads), _Outcomes(ledger)
+        bound, outcomes = Bound(ledger, threads), Outcomes(ledger)
         for day in pending:
             collected = _collect(day, bound, outcomes, partial(proceed, days.begun, len(pending)))
             if collected is None:
@@ -232,7 +227,7 @@ def _replace_day(store: Store, ledger: Ledger, each: _Day) -> _Day:
 
 
 def _collect(
-    day: dt.date, bound: Bound, outcomes: _Outcomes, proceed: Callable[[], bool]
+    day: dt.date, bound: Bound, outcomes: Outcomes, proceed: Callable[[], bool]
 ) -> tuple[list[int], dict[Table, pa.Table]] | None:
     """Return the pending jobs of a day and the rows they contribute to each table, by their key.
 
@@ -255,62 +250,6 @@ def _collect(
     if job_ids and bound_ids:  # each comes in the order of the key
         collected = {table: rows.sort_by(_KEYS[table]) for table, rows in collected.items()}
     return bound_ids + job_ids, collected
-
-
-class _Outcomes:
-    """The outcomes that wait in a ledger, as rows, day by day.
-
-    Rows are made of as many outcomes at a time, however few each day has: to begin with a table
-    costs as much as the rows of a hundred jobs.
-    """
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._parts: deque[tuple[dt.date, list[int], dict[Table, pa.Table]]] = deque()
-        """What was read and not yet asked for: a day, jobs of it, and their rows."""
-        self._last: tuple[dt.date, int] | None = None
-        """The day and the id of the job that was read last."""
-        self._ended = False
-
-    def of(
-        self, day: dt.date, proceed: Callable[[], bool]
-    ) -> tuple[list[int], list[dict[Table, pa.Table]]] | None:
-        """Return the jobs of a day and their rows; None as soon as `proceed` says so.
-
-        Days are asked for in their order, each once.
-        """
-        job_ids: list[int] = []
-        parts = []
-        while proceed():
-            while self._parts and self._parts[0][0] == day:
-                _, more, rows = self._parts.popleft()
-                job_ids += more
-                parts.append(rows)
-            if self._parts or self._ended:
-                return job_ids, parts
-            self._read(day)
-        return None
-
-    def _read(self, day: dt.date) -> None:
-        """Read on, from this day at the earliest, and cut what comes into days."""
-        first, after = self._last or (day, None)
-        batch = self._ledger.pending(first, _SLICE, after=after)
-        self._ended = len(batch) < _SLICE
-        if not batch:
-            return
-        self._last = batch[-1][0], batch[-1][1].job.id
-        tables = rows_of([outcome for _, outcome in batch])
-        ends = dict.fromkeys(FILES, 0)
-        for each, of_day in groupby(batch, key=itemgetter(0)):
-            some = [outcome for _, outcome in of_day]
-            sizes: dict[Table, int] = {
-                "jobs": len(some),
-                "images": sum(len(one.uses) for one in some),
-                "preambles": sum(one.kept is not None for one in some),
-            }
-            rows = {table: tables[table].slice(ends[table], sizes[table]) for table in FILES}
-            ends = {table: ends[table] + sizes[table] for table in FILES}
-            self._parts.append((each, [one.job.id for one in some], rows))
 
 
 def replace_rows(  # noqa: PLR0913, PLR0917 -- one file, and what becomes of it

@@ -327,7 +327,7 @@ def test_slices_do_not_show(
     """How many outcomes are read at a time leaves no trace in the files."""
     outcomes = [make_harvested(number, uses=number % 3) for number in range(20)]
     harvest(store, outcomes)
-    monkeypatch.setattr(publishing, "_SLICE", 3)
+    monkeypatch.setattr("logminer.store.outcomes._SLICE", 3)
     sliced = Store.create(tmp_path / "sliced")
     harvest(sliced, outcomes)
 
@@ -341,7 +341,7 @@ def test_a_great_day_can_be_left(
     tree: Callable[[Path], dict[str, bytes]],
 ) -> None:
     """Also in the middle of one day nobody waits: nothing of it is visible, nothing is lost."""
-    monkeypatch.setattr(publishing, "_SLICE", 3)
+    monkeypatch.setattr("logminer.store.outcomes._SLICE", 3)
     asked = iter([True, True, False])
     with Ledger.open(store.ledger_path(SOURCE)) as ledger:
         ledger.commit([make_harvested(number) for number in range(20)])
@@ -482,6 +482,29 @@ class TestInterrupted:
         harvest(store, [make_harvested(number, day=number) for number in range(1, 6)])
 
         assert forgotten == [[dt.date(2026, 9, number) for number in range(1, 6)]]
+
+    def test_large_days_are_made_alone(
+        self,
+        store: Store,
+        monkeypatch: pytest.MonkeyPatch,
+        make_harvested: Callable[..., Harvested],
+    ) -> None:
+        """A day with many rows has the memory for itself."""
+        making = []
+        replace_day = publishing._replace_day
+
+        def spy(*arguments: Any) -> Any:  # noqa: ANN401 -- as it is called
+            making.append(+1)
+            time.sleep(0.005)  # long enough for the next one to begin, if it could
+            done = replace_day(*arguments)
+            making.append(-1)
+            return done
+
+        monkeypatch.setattr(publishing, "_replace_day", spy)
+        monkeypatch.setattr(publishing, "_LARGE", 0)
+        harvest(store, [make_harvested(number, day=number) for number in range(1, 6)])
+
+        assert list(accumulate(making)) == [1, 0] * 5
 
     def test_one_file_is_merged_at_a_time(
         self,
