@@ -112,7 +112,7 @@ _TYPES: Final = {
     _FLAG: pa.bool_(),
     _LIST: pa.string(),
 }
-_TRUE: Final = pa.array(["t", "true", "1", "yes"])
+_TRUE: Final = ("t", "true", "1", "yes")
 _ZULU: Final = r"\s*(?:Z|UTC|[+-]00(?::?00)?)$"
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _BLOCK: Final = 4 << 20
@@ -288,7 +288,7 @@ def _converted(column: pa.Array, kind: str) -> pa.Array:
         unit = pa.timestamp("us", tz=column.type.tz)
         return column.cast(unit, safe=False).cast(pa.int64())
     if kind == _FLAG and text:
-        return pc.is_in(pc.utf8_lower(column), _TRUE)
+        return pc.is_in(pc.utf8_lower(column), pa.array(_TRUE))
     if kind == _LIST and pa.types.is_list(column.type):
         return pc.binary_join(column, ",")
     return column.cast(_TYPES[kind])

@@ -10,9 +10,12 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from enum import StrEnum
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from logminer.errors import FatalError, UsageError
@@ -112,9 +115,32 @@ class _Here(Executor):
 def _pool(workers: int) -> ProcessPoolExecutor:
     # Not forked from this process: it may have threads by now, and holds the ledger. The server
     # imports what reading needs once, and its forks begin at once.
-    context = multiprocessing.get_context("forkserver")
+    context = _Context()
     context.set_forkserver_preload(_PRELOADED)
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_settle)
+
+
+class _Worker(ForkServerProcess):
+    """A process that does not run its parent's main program again.
+
+    Nothing of ours stands there, it costs what the program imports, and one without
+    `if __name__ == "__main__"` would mine in each worker, too: an error of multiprocessing's.
+    """
+
+    def start(self) -> None:
+        """Begin, with an empty main program in its place meanwhile."""
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            super().start()
+        finally:
+            sys.modules["__main__"] = main
+
+
+class _Context(ForkServerContext):
+    """Makes these processes."""
+
+    Process = _Worker
 
 
 def _settle() -> None:

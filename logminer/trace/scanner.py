@@ -7,6 +7,7 @@ Measured choice (design.md): a regular expression for each line reads 8-60 MB/s 
 from __future__ import annotations
 
 import threading
+from functools import cache
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import hyperscan
@@ -39,6 +40,7 @@ INDEX: Final = (1 << BITS) - 1
 """What is below these bits."""
 
 _local = threading.local()
+_compiling: Final = threading.Lock()
 
 
 class _Database(Protocol):
@@ -55,24 +57,19 @@ class _Database(Protocol):
         *,
         match_event_handler: Callable[[int, int, int, int, list[int]], None],
         context: list[int],
+        scratch: object,
     ) -> None:
         """Call the handler for each match."""
 
 
 class Scanner:
-    """A compiled database with its scratch space: for one thread at a time."""
+    """The compiled database with a scratch space of its own: for one thread at a time."""
 
     def __init__(self) -> None:
-        """Compile every rule's `find`; about a tenth of a second."""
-        finds = {rule.find: min(SHARING[n]) for n, rule in enumerate(RULES)}
-        finds[CONTINUED] = CONTINUATION
-        self._database = cast("_Database", hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK))
-        self._database.compile(
-            expressions=list(finds),
-            ids=list(finds.values()),
-            elements=len(finds),
-            flags=[0] * len(finds),
-        )
+        """Take the database, compiled now where nobody has."""
+        with _compiling:
+            self._database = _database()
+        self._scratch = hyperscan.Scratch(cast("hyperscan.Database", self._database))
 
     def scan(self, data: bytes | memoryview) -> list[tuple[int, int]]:
         """Return (end, index into `SHARING`) for each match, sorted; matches may overlap."""
@@ -81,9 +78,24 @@ class Scanner:
     def packed(self, data: bytes | memoryview) -> list[int]:
         """Return the same, each match as one number: half the objects, and sorted faster."""
         hits: list[int] = []
-        self._database.scan(data, match_event_handler=_collect, context=hits)
+        self._database.scan(data, match_event_handler=_collect, context=hits, scratch=self._scratch)
         hits.sort()
         return hits
+
+
+@cache
+def _database() -> _Database:
+    """Compile every rule's `find`: a tenth of a second, in which other threads run."""
+    finds = {rule.find: min(SHARING[n]) for n, rule in enumerate(RULES)}
+    finds[CONTINUED] = CONTINUATION
+    database = cast("_Database", hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK))
+    database.compile(
+        expressions=list(finds),
+        ids=list(finds.values()),
+        elements=len(finds),
+        flags=[0] * len(finds),
+    )
+    return database
 
 
 def _collect(index: int, _start: int, end: int, _flags: int, hits: list[int]) -> None:
@@ -92,7 +104,7 @@ def _collect(index: int, _start: int, end: int, _flags: int, hits: list[int]) ->
 
 
 def scanner() -> Scanner:
-    """Return this thread's scanner: compiled once, scratch never shared."""
+    """Return this thread's scanner: the database is everybody's, the scratch space is not."""
     found: Scanner | None = getattr(_local, "scanner", None)
     if found is None:
         found = _local.scanner = Scanner()

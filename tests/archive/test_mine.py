@@ -21,7 +21,6 @@ from logminer.errors import BusyError, FatalError, UsageError
 from logminer.gitlab import Settings
 from logminer.model import Project
 from logminer.store import Ledger, Listing, Store, open_store, source_of
-from logminer.trace import scanner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,15 +139,17 @@ def test_killed(archive: Path, dig: Dig, tmp_path: Path, digests: Digests) -> No
     assert len(rows[0]) == len(rows[1]) == rows[0]["job_id"].nunique()
 
 
-def _has_scanner(_order: object) -> bool:
-    """Whether this process has a scanner, without making one."""
-    return hasattr(scanner._local, "scanner")
+_READY = """(lambda loaded: (
+    loaded["logminer.trace.scanner"]._database.cache_info().currsize,
+    loaded["pyarrow"].array([1]).to_pylist(),
+    "pandas" in loaded,
+))(__import__("sys").modules)"""
 
 
 def test_reading_processes_begin_ready() -> None:
-    """The scanner is compiled once, for all of them."""
+    """The rules are compiled once, for all of them, and PyArrow makes arrays without pandas."""
     with local(2) as engine:
-        assert engine.submit(_has_scanner, None).result()
+        assert engine.submit(eval, _READY).result() == (1, [1], False)
 
 
 class Fatal:
@@ -218,6 +219,26 @@ def test_a_worker_that_dies(
     assert tally.jobs_done == clean.jobs_done
     for table in ("images", "jobs"):
         assert digests(tmp_path / "store" / table) == digests(tmp_path / "clean" / table)
+
+
+def test_a_program_without_a_guard(put: Put, log: bytes, tmp_path: Path) -> None:
+    """A script of two lines may mine with several processes: none of them runs it again."""
+    for job_id in (1, 2):
+        put(tmp_path / "archive", job_id, log)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "print('once')\n"
+        "import logminer.store, logminer.archive as archive\n"
+        f"store = logminer.store.Store.create(__import__('pathlib').Path({str(tmp_path)!r}, 's'))\n"
+        f"tally = archive.mine(store, [{str(tmp_path / 'archive')!r}], instance='x',"
+        " options=archive.Options(workers=2))\n"
+        "print(tally.jobs_done, __spec__, __file__)\n"
+    )
+    ran = subprocess.run(  # noqa: S603 -- our own script
+        [sys.executable, script], capture_output=True, text=True, check=False
+    )
+
+    assert (ran.stdout, ran.stderr) == (f"once\n2 None {script}\n", "")
 
 
 @pytest.mark.slow

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from logminer.trace.rules import RULES, Dress, Rule, Speaker
 from logminer.trace.runner import HANDLERS as RUNNERS
-from logminer.trace.scanner import CONTINUATION, CONTINUED, INDEX, SHARING, scanner
+from logminer.trace.scanner import CONTINUATION, CONTINUED, INDEX, SHARING, Scanner, scanner
 from logminer.trace.script import HANDLERS as SCRIPTS
 
 Linear = Callable[[Callable[[], object], Callable[[], object]], bool]
@@ -120,3 +122,24 @@ def test_a_continuation_is_reported_beside_the_rules() -> None:
     hits = scanner().scan(b"2026-01-01T00:00:00.000000Z 01O+x\n")
 
     assert hits == [(32, CONTINUATION)]
+
+
+def test_threads_scan_beside_each_other() -> None:
+    """The database is shared, and what a thread notes while it scans is not."""
+    data = [
+        bytes([65 + n % 26]) * n + b"".join(rule.examples[0] for rule in RULES) for n in range(8)
+    ]
+    expected = [scanner().scan(each) for each in data]
+    begin = threading.Barrier(len(data))
+
+    def scan(each: bytes) -> tuple[Scanner, list[list[tuple[int, int]]]]:
+        begin.wait()
+        mine = scanner()
+        return mine, [mine.scan(each) for _ in range(200)]
+
+    with ThreadPoolExecutor(len(data)) as threads:
+        found = list(threads.map(scan, data))
+
+    assert len({id(mine) for mine, _ in found}) == len(data)
+    assert [set(map(tuple, hits)) for _, hits in found] == [{tuple(each)} for each in expected]
+    assert min(map(len, expected)) >= len(RULES) / 2
