@@ -7,14 +7,14 @@ import threading
 from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING
 
-from logminer.trace.scanner import scanner
+from logminer.trace import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
 # The rules are compiled for all processes, on one core, while the other imports the rest.
-compiling = threading.Thread(target=scanner)
+compiling = threading.Thread(target=prepare)
 compiling.start()
 
 import pyarrow as pa  # noqa: E402

@@ -34,6 +34,7 @@ from logminer.model import Depth, Job, TraceState
 from logminer.reference import Upstreams
 from logminer.running import Phase, Run, Silence, gather
 from logminer.store import Listing, new_run_id, publish, remembered, source_of
+from logminer.trace import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Iterator, Sequence
@@ -275,6 +276,7 @@ class HarvestRun(Run[Tally, Client]):
                 if result is not None:
                     await self._recorder.put(result)
 
+        await asyncio.to_thread(prepare)  # while the first lists come
         await self._timed.wait()
         await gather(worker() for _ in range(self._options.concurrency))
         await self._recorder.end()

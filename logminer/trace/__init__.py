@@ -17,6 +17,7 @@
 
 from logminer.trace.extract import VERSION, Extraction, Extractor
 from logminer.trace.kept import KeepingExtractor, read_again
+from logminer.trace.scanner import prepare
 from logminer.trace.sighting import Sighting, Verdict
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "KeepingExtractor",
     "Sighting",
     "Verdict",
+    "prepare",
     "read_again",
 ]

@@ -67,8 +67,8 @@ class Scanner:
 
     def __init__(self) -> None:
         """Take the database, compiled now where nobody has."""
-        with _compiling:
-            self._database = _database()
+        prepare()
+        self._database = _database()
         self._scratch = hyperscan.Scratch(cast("hyperscan.Database", self._database))
 
     def scan(self, data: bytes | memoryview) -> list[tuple[int, int]]:
@@ -83,9 +83,15 @@ class Scanner:
         return hits
 
 
+def prepare() -> None:
+    """Compile the rules, unless somebody has; other threads run meanwhile."""
+    with _compiling:
+        _database()
+
+
 @cache
 def _database() -> _Database:
-    """Compile every rule's `find`: a tenth of a second, in which other threads run."""
+    """Compile every rule's `find`: a tenth of a second."""
     finds = {rule.find: min(SHARING[n]) for n, rule in enumerate(RULES)}
     finds[CONTINUED] = CONTINUATION
     database = cast("_Database", hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK))

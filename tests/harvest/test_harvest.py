@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,24 @@ def test_every_final_job_has_one_row(company: Company, harvested: Path) -> None:
         job = company.job(int(job_id))
         assert job is not None
         assert created.timestamp() * 1000 == job.created
+
+
+def test_rules_are_compiled_beside_the_first_lists(
+    server: Server, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes a tenth of a second: by a thread of its own, before the first trace comes."""
+    before = server.requests.counts["trace"]
+    noted: list[tuple[bool, int]] = []
+
+    def note() -> None:
+        by_the_loop = threading.current_thread() is threading.main_thread()
+        noted.append((by_the_loop, server.requests.counts["trace"] - before))
+
+    monkeypatch.setattr("logminer.harvest.run.prepare", note)
+    run(server, tmp_path / "store")
+
+    assert noted == [(False, 0)]
+    assert server.requests.counts["trace"] > before
 
 
 def test_a_second_harvest_changes_nothing(
