@@ -3,6 +3,10 @@
 A vocabulary that GitLab owns (job status, failure reason, executor) stays a string, because a
 server may add a word tomorrow; a vocabulary of ours is an enum.
 All times are aware and in UTC.
+
+What there is one of for each job or image is a structure of msgspec's, which makes, compares, reads
+and writes it in C: as dataclasses, they were a tenth of mining. No reference leads from one back to
+itself, so the garbage collector need not look.
 """
 
 from __future__ import annotations
@@ -10,6 +14,8 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Role(StrEnum):
@@ -153,8 +159,7 @@ class Project:
     """Not part of what a project is: it changes from night to night."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(Struct, frozen=True, kw_only=True, gc=False):
     """One execution on a runner, as `GET /projects/:id/jobs` describes it."""
 
     project_id: int
@@ -198,8 +203,7 @@ class Job:
         return (self.started_at or self.created_at).date()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageUse:
+class ImageUse(Struct, frozen=True, kw_only=True, gc=False):
     """One image that one job used, or tried to use, in one role.
 
     The meaning of every field stands in `logminer.store.schema`, once.
@@ -233,8 +237,7 @@ class ImageUse:
     offset: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceSummary:
+class TraceSummary(Struct, frozen=True, kw_only=True, gc=False):
     """What one trace says of itself, beside the images it names."""
 
     runner_version: str | None
@@ -255,8 +258,7 @@ class TraceSummary:
         return executor == "kubernetes" or executor.startswith("docker")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Harvested:
+class Harvested(Struct, frozen=True, kw_only=True, gc=False):
     """Everything one job contributes to the store: the unit of every transaction."""
 
     instance: str

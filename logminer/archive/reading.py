@@ -8,9 +8,11 @@ figures.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from logminer.archive import buckets
 from logminer.archive.logs import NoLogError, located, opened

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from logminer.errors import ForbiddenError, NotFoundError, SkippableError
 from logminer.harvest.rules import state_without_asking

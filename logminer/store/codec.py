@@ -14,10 +14,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 import zlib
-from dataclasses import replace
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from logminer.model import Harvested, Job
 

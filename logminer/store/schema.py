@@ -12,7 +12,7 @@ itself everywhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -768,15 +768,15 @@ def job_of(row: Row) -> Job:
 
 
 _FIELDS: Final = {
-    field.name: {
+    name: {
         "id": "job_id",
         "name": "job_name",
         "status": "job_status",
         "url": "job_url",
         "trace_size": None,
         "erased_at": None,
-    }.get(field.name, field.name)
-    for field in fields(Job)
+    }.get(name, name)
+    for name in Job.__struct_fields__
 }
 """The fields of a job, and the columns that hold them."""
 

@@ -16,8 +16,9 @@ decide this are kept with it, of the one behind only the prefix.
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from logminer.trace.extract import Extractor
 from logminer.trace.framing import MAX_BETWEEN, MAX_DRAWING, MAX_MARKERS, REACH, STAMP

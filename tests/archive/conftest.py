@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,7 +140,7 @@ def make_job() -> Callable[..., Job]:
 
     def make(job_id: int, **changes: object) -> Job:
         values: dict[str, Any] = {
-            **dict.fromkeys(each.name for each in fields(Job)),
+            **dict.fromkeys(Job.__struct_fields__),
             "id": job_id,
             "project_id": 1,
             "project_path": "shop/api",

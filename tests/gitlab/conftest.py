@@ -9,7 +9,6 @@ connection after N bytes of the body. Whatever is not in the map is 404, as GitL
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import datetime as dt
 import threading
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from logminer.gitlab import Client
 from logminer.gitlab.settings import Settings
@@ -214,7 +214,7 @@ def read(run: Callable[..., Any], sink: type[Sink], job: Job) -> Callable[..., A
     """Read the trace of the job, of which another size may be known; options of `read_trace`."""
 
     def read(*, trace_size: int | None = None, **options: Any) -> Any:  # noqa: ANN401 -- as above
-        asked = dataclasses.replace(job, trace_size=trace_size)
+        asked = replace(job, trace_size=trace_size)
         return run(lambda client: client.read_trace(asked, sink, **options))
 
     return read

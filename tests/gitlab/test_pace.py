@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import datetime as dt
 import email.utils
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from logminer.errors import (
     AuthorisationError,
@@ -82,7 +82,7 @@ def many(count: int, sink: type[Any], job: Job, workers: int = 32) -> Callable[[
         async def worker() -> None:
             nonlocal done
             for number in left:
-                await client.read_trace(dataclasses.replace(job, id=number + 1), sink)
+                await client.read_trace(replace(job, id=number + 1), sink)
                 done += 1
 
         found = await asyncio.gather(*(worker() for _ in range(workers)), return_exceptions=True)
@@ -379,7 +379,7 @@ class TestBlocked:
         by_hand(refuse)
 
         async def use(client: Client) -> list[object]:
-            jobs = (dataclasses.replace(job, id=number) for number in range(1, 33))
+            jobs = (replace(job, id=number) for number in range(1, 33))
             reads = (client.read_trace(each, sink) for each in jobs)
             found: list[object] = await asyncio.gather(*reads, return_exceptions=True)
             return found
@@ -436,7 +436,7 @@ class TestBlocked:
 
         async def use(client: Client) -> list[object]:
             await client.version()
-            jobs = (dataclasses.replace(job, id=number) for number in range(1, 33))
+            jobs = (replace(job, id=number) for number in range(1, 33))
             reads = (client.read_trace(each, sink) for each in jobs)
             found: list[object] = await asyncio.gather(*reads, return_exceptions=True)
             return found

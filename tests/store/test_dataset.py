@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 
 import logminer
 from logminer.errors import NotAStoreError, StoreError, UsageError

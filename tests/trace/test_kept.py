@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as changed
 
 from logminer.trace import Extraction, Extractor, KeepingExtractor, read_again
 from logminer.trace.kept import MAX_KEPT, Keeper
@@ -29,7 +30,7 @@ def whole(trace: bytes) -> Extraction:
 
 def told(extraction: Extraction) -> Extraction:
     """Leave out how many lines were cut: no row has it, and what is not kept cannot tell."""
-    return replace(extraction, summary=replace(extraction.summary, cut_lines=0))
+    return replace(extraction, summary=changed(extraction.summary, cut_lines=0))
 
 
 def part_of(trace: bytes, step: int = 1 << 20) -> bytes:
