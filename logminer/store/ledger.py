@@ -658,9 +658,8 @@ class Ledger(LedgerView):
         A job that is done already keeps what it has.
         """
         with self._transaction() as connection:
+            found: dict[int, _Values] = {}
             for each in sheaves:
-                known = self.states(job for job, _, _ in each.jobs)
-                jobs = [job for job in each.jobs if known.get(job[0]) != "done"]
                 connection.executemany(
                     "INSERT INTO project (id, path) VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
                     each.projects,
@@ -668,25 +667,30 @@ class Ledger(LedgerView):
                 sheaf = connection.execute(
                     "INSERT INTO sheaf (images, jobs) VALUES (?, ?)", each.rows
                 ).lastrowid
-                _write(
-                    connection,
-                    "INSERT INTO pending (job_id, project_id, day, sheaf) VALUES {rows}"
-                    " ON CONFLICT (job_id) DO UPDATE"
-                    " SET day = excluded.day, outcome = NULL, sheaf = excluded.sheaf",
-                    ((*job, sheaf) for job in jobs),
-                )
-                _write(
-                    connection,
-                    _WITHDRAW,
-                    ((job_id, day) for job_id, _, day in jobs if job_id in known),
-                )
-                _write(
-                    connection,
-                    "INSERT INTO job (id, project_id, state) VALUES {rows}"
-                    " ON CONFLICT (id) DO UPDATE SET state = 'done', pipeline_id = NULL,"
-                    " pipeline_source = NULL, day = NULL, description = NULL",
-                    ((job_id, project_id, "done") for job_id, project_id, _ in jobs),
-                )
+                for job_id, project_id, day in each.jobs:
+                    found.setdefault(job_id, (day, job_id, project_id, sheaf))
+            known = self.states(found)
+            # In the order of the index: a page is found and changed once for many rows.
+            jobs = sorted(each for each in found.values() if known.get(each[1]) != "done")
+            _write(
+                connection,
+                "INSERT INTO pending (day, job_id, project_id, sheaf) VALUES {rows}"
+                " ON CONFLICT (job_id) DO UPDATE"
+                " SET day = excluded.day, outcome = NULL, sheaf = excluded.sheaf",
+                jobs,
+            )
+            _write(
+                connection,
+                _WITHDRAW,
+                ((job_id, day) for day, job_id, _, _ in jobs if job_id in known),
+            )
+            _write(
+                connection,
+                "INSERT INTO job (id, project_id, state) VALUES {rows}"
+                " ON CONFLICT (id) DO UPDATE SET state = 'done', pipeline_id = NULL,"
+                " pipeline_source = NULL, day = NULL, description = NULL",
+                ((job_id, project_id, "done") for _, job_id, project_id, _ in jobs),
+            )
 
     def forget_sheaves(self) -> None:
         """Forget the sheaves of which every row is published."""

@@ -34,6 +34,7 @@ from logminer.store.schema import (
     Table,
     brought_up,
     file_schema,
+    no_rows,
 )
 from logminer.store.sheaf import Bound
 
@@ -241,7 +242,7 @@ def _collect(
     collected = {
         table: pa.concat_tables(
             [
-                bound_rows.get(table, file_schema(table).empty_table()),
+                bound_rows.get(table, no_rows(table)),
                 *(part[table] for part in parts),
             ]
         )
@@ -293,7 +294,7 @@ def _merged(
 
 def renew(store: Store, ledger: Ledger, table: Table, day: dt.date) -> None:
     """Write a file of an older version anew, as this version would have written its rows."""
-    replace_rows(store, ledger, table, day, [], file_schema(table).empty_table())
+    replace_rows(store, ledger, table, day, [], no_rows(table))
 
 
 def version_of(store: Store, name: str) -> int | None:

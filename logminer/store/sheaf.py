@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logminer.store.rows import rows_of
-from logminer.store.schema import TABLES, file_schema
+from logminer.store.schema import TABLES, file_schema, no_rows
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -111,7 +111,7 @@ class Bound:
                 self._scatter(self._spans)
         if self._spans and self._spans[0].first <= day:
             self._open = self._lay_open(self._spans.pop(0))
-        nothing = {table: file_schema(table).empty_table() for table in TABLES}
+        nothing = {table: no_rows(table) for table in TABLES}
         return self._open.pop(day, ([], nothing))
 
     def _lay_open(self, span: _Span) -> dict[dt.date, tuple[list[int], Rows]]:

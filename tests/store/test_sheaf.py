@@ -125,6 +125,22 @@ def test_taken_again(
     assert tree(one.path) == tree(other.path)
 
 
+def test_bound_twice_at_once(
+    tmp_path: Path,
+    make_harvested: Callable[..., Harvested],
+    tree: Callable[[Path], dict[str, bytes]],
+) -> None:
+    """Of a job that lies in two sheaves of one call the first rows count, on their day alone."""
+    one, other = Store.create(tmp_path / "one"), Store.create(tmp_path / "other")
+    first, again = make_harvested(1, uses=2), make_harvested(1, day=20)
+    singly(one, [first, make_harvested(2)])
+    with Ledger.open(other.ledger_path(SOURCE)) as ledger:
+        ledger.store_sheaves([Sheaf.of([first]), Sheaf.of([make_harvested(2), again])])
+        publish(other, ledger)
+
+    assert tree(one.path) == tree(other.path)
+
+
 def test_what_the_ledger_says(tmp_path: Path, make_harvested: Callable[..., Harvested]) -> None:
     """Bound rows count as done and unpublished, and are no outcomes to take singly."""
     day = dt.date(2026, 9, 14)
