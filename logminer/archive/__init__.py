@@ -8,6 +8,7 @@ description  what GitLab's jobs table says of their jobs
 selection    which logs are to be read, and how their jobs are described
 reading      a batch of logs into rows: what is sent about
 engines      who reads: this process, several, or a Dask cluster
+arrays       what a reading process does without
 progress     what a run has done so far
 run          the whole run
 

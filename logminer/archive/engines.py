@@ -18,6 +18,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+from logminer.archive.arrays import without_pandas
 from logminer.errors import FatalError, UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ _DEATHS: Final = 3
 
 _CONNECTING: Final = 20.0
 """Seconds for a scheduler to answer."""
+
+_STARTING: Final = threading.Lock()
+"""Held while a process begins: two at once would take each other's empty program for the real one.
+"""
 
 _PRELOADED: Final = ["logminer.archive.worker"]
 
@@ -121,19 +126,39 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 class _Worker(ForkServerProcess):
-    """A process that does not run its parent's main program again.
+    """A process that does not run its parent's main program again, and leaves Ctrl-C to it.
 
-    Nothing of ours stands there, it costs what the program imports, and one without
+    Nothing of ours stands in that program, it costs what it imports, and one without
     `if __name__ == "__main__"` would mine in each worker, too: an error of multiprocessing's.
     """
 
+    _main: ModuleType | None = None
+
     def start(self) -> None:
-        """Begin, with an empty main program in its place meanwhile."""
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
-        try:
-            super().start()
-        finally:
+        """Begin, with an empty main program in its place until what is said of it is written down.
+
+        What begins with a signal blocked has it blocked for ever: so has the server, which is begun
+        with the first process and would else die of Ctrl-C while it imports, with a traceback.
+        """
+        with _STARTING:
+            self._main = sys.modules["__main__"]
+            sys.modules["__main__"] = ModuleType("__main__")
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                super().start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                self._put_back()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is sent to it; that comes right after what is said of the main program."""
+        self._put_back()
+        return self.__dict__
+
+    def _put_back(self) -> None:
+        """Let the main program be found again: other threads may need what stands in it."""
+        main, self._main = self._main, None
+        if main is not None:
             sys.modules["__main__"] = main
 
 
@@ -146,6 +171,7 @@ class _Context(ForkServerContext):
 def _settle() -> None:
     """Leave Ctrl-C to the parent, and end with it, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    without_pandas()
     parent = multiprocessing.parent_process()
 
     def follow() -> None:

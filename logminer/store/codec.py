@@ -5,7 +5,7 @@ later finds old text readable. Times are ISO 8601 with their offset.
 Decoding what encoding gave returns an equal value, with one exception: half a surrogate pair, which
 foreign JSON may contain and neither SQLite nor Parquet can hold, becomes `?`.
 
-By msgspec, which knows dataclasses, enumerations and times: with a dictionary for each value and
+By msgspec, which knows types, enumerations and times: with a dictionary for each value and
 the standard library's encoder, this took a tenth of a harvest's time.
 """
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -150,6 +152,28 @@ def test_reading_processes_begin_ready() -> None:
     """The rules are compiled once, for all of them, and PyArrow makes arrays without pandas."""
     with local(2) as engine:
         assert engine.submit(eval, _READY).result() == (1, [1], False)
+
+
+def test_the_processes_of_others() -> None:
+    """A program's own processes, forked by the same server, have PyArrow with pandas."""
+    counts = "__import__('pyarrow').array(__import__('pandas').Series([1.0, None])).null_count"
+    with local(2) as engine:
+        engine.submit(abs, -1).result()
+    with multiprocessing.get_context("forkserver").Pool(1) as pool:
+        assert pool.apply(eval, (counts,)) == 1
+
+
+def test_runs_in_two_threads() -> None:
+    """Whoever begins processes beside another run, the main program stands where it stood."""
+    main = sys.modules["__main__"]
+
+    def begin(_number: int) -> int:
+        with local(2) as engine:
+            return engine.submit(abs, -1).result()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(begin, range(8))) == [1] * 8
+    assert sys.modules["__main__"] is main
 
 
 class Fatal:

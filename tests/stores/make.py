@@ -10,6 +10,7 @@ written down by hand in `tests/store/test_migration.py`.
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def at(day: int, hour: int) -> dt.datetime:
 
 def job(job_id: int, day: int, status: str = "success") -> Job:
     """Return a job; `pipeline_source` only where the code of that day knows it."""
-    known = {*Job.__struct_fields__}
+    known = {*inspect.signature(Job).parameters}
     values: dict[str, Any] = {
         "project_id": PROJECT.id,
         "project_path": PROJECT.path,
