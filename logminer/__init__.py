@@ -11,7 +11,7 @@ Facts flow down this picture, imports point up it, and no arrow is missing (impo
     reference                                 image references
     period                                    since and until
     model                                     frozen values
-    errors | foreign                          one tree | foreign text made harmless
+    errors | foreign | lazy                   one tree | foreign text made harmless | late imports
 
     import logminer
     store = logminer.open("store")

@@ -8,18 +8,18 @@ description  what GitLab's jobs table says of their jobs
 selection    which logs are to be read, and how their jobs are described
 reading      a batch of logs into rows: what is sent about
 engines      who reads: this process, several, or a Dask cluster
-arrays       what a reading process does without
+processes    how processes that read begin and end
 progress     what a run has done so far
 run          the whole run
 
-Names are imported when first asked for: a process that reads needs `reading` and what it stands on,
-and is up in half the time without the rest.
+Names are imported when first asked for: a process that reads begins without what it does not need.
 """
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from logminer.lazy import lazily
 
 if TYPE_CHECKING:
     from logminer.archive.description import QUERY as QUERY
@@ -51,10 +51,4 @@ _HOME = {
 }
 __all__ = sorted(_HOME)  # noqa: PLE0605 -- a list, computed: the names stand once
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name from its module when it is first asked for."""
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+__getattr__, __dir__ = lazily(__name__, _HOME)

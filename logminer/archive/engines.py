@@ -7,18 +7,11 @@ dies on the way is sent again, because the same order always gives the same rows
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
-import signal
-import sys
-import threading
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future
 from enum import StrEnum
-from multiprocessing.context import ForkServerContext, ForkServerProcess
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from logminer.archive.arrays import without_pandas
+from logminer.archive.processes import pool
 from logminer.errors import FatalError, UsageError
 
 if TYPE_CHECKING:
@@ -36,12 +29,6 @@ _DEATHS: Final = 3
 
 _CONNECTING: Final = 20.0
 """Seconds for a scheduler to answer."""
-
-_STARTING: Final = threading.Lock()
-"""Held while a process begins: two at once would take each other's empty program for the real one.
-"""
-
-_PRELOADED: Final = ["logminer.archive.worker"]
 
 
 class EngineName(StrEnum):
@@ -97,7 +84,7 @@ class Engine:
 
 def local(workers: int) -> Engine:
     """Return an engine of so many processes; with one, it is this process itself."""
-    return Engine(lambda: (_pool(workers) if workers > 1 else _Here(), workers))
+    return Engine(lambda: (pool(workers) if workers > 1 else _Here(), workers))
 
 
 def dask(scheduler: str) -> Engine:
@@ -115,71 +102,6 @@ class _Here(Executor):
         except Exception as error:  # noqa: BLE001 -- it is whoever asks for the result that gets it
             done.set_exception(error)
         return done
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # Not forked from this process: it may have threads by now, and holds the ledger. The server
-    # imports what reading needs once, and its forks begin at once.
-    context = _Context()
-    context.set_forkserver_preload(_PRELOADED)
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_settle)
-
-
-class _Worker(ForkServerProcess):
-    """A process that does not run its parent's main program again, and leaves Ctrl-C to it.
-
-    Nothing of ours stands in that program, it costs what it imports, and one without
-    `if __name__ == "__main__"` would mine in each worker, too: an error of multiprocessing's.
-    """
-
-    _main: ModuleType | None = None
-
-    def start(self) -> None:
-        """Begin, with an empty main program in its place until what is said of it is written down.
-
-        What begins with a signal blocked has it blocked for ever: so has the server, which is begun
-        with the first process and would else die of Ctrl-C while it imports, with a traceback.
-        """
-        with _STARTING:
-            self._main = sys.modules["__main__"]
-            sys.modules["__main__"] = ModuleType("__main__")
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-            try:
-                super().start()
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
-                self._put_back()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what is sent to it; that comes right after what is said of the main program."""
-        self._put_back()
-        return self.__dict__
-
-    def _put_back(self) -> None:
-        """Let the main program be found again: other threads may need what stands in it."""
-        main, self._main = self._main, None
-        if main is not None:
-            sys.modules["__main__"] = main
-
-
-class _Context(ForkServerContext):
-    """Makes these processes."""
-
-    Process = _Worker
-
-
-def _settle() -> None:
-    """Leave Ctrl-C to the parent, and end with it, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    without_pandas()
-    parent = multiprocessing.parent_process()
-
-    def follow() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
 
 
 def _cluster(scheduler: str) -> tuple[Executor, int]:

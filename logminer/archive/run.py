@@ -197,8 +197,8 @@ class _Run:
             try:
                 self._read(paths, engine)
             except (OSError, EOFError):
-                # Ctrl-C reaches the server of the workers, too, before it has learned to leave it
-                # to us; what it was to begin is read by the next run.
+                # A service manager's SIGTERM reaches the server of the workers, too; what it was to
+                # begin is read by the next run.
                 if self._stopped_at is None:
                     raise
 
@@ -260,7 +260,7 @@ class _Run:
         if time.monotonic() > self._recorded_at + _RECORD:
             self._record()
         if lost and self._stopped_at is not None:
-            running.clear()  # so does Ctrl-C reach a worker that has only just begun
+            running.clear()  # so does a SIGTERM to all processes reach the workers
         elif lost:
             engine.renew()
             again = list(running.values())

@@ -10,7 +10,7 @@ from logminer.trace import prepare
 compiling = threading.Thread(target=prepare)
 compiling.start()
 
-import logminer.archive.engines  # noqa: E402
+import logminer.archive.processes  # noqa: E402
 import logminer.archive.reading  # noqa: E402, F401 -- with all that it imports
 
 compiling.join()

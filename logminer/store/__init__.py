@@ -26,8 +26,9 @@ Names are imported when first asked for, so that `logminer --help` pays for none
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from logminer.lazy import lazily
 
 if TYPE_CHECKING:
     from logminer.store.dataset import Store as Store
@@ -87,10 +88,4 @@ _HOME = {
 }
 __all__ = sorted(_HOME)  # noqa: PLE0605 -- a list, computed: the names stand once
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name from its module when it is first asked for."""
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+__getattr__, __dir__ = lazily(__name__, _HOME)

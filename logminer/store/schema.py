@@ -747,7 +747,7 @@ def file_schema(table: Table) -> pa.Schema:
 
 @cache
 def no_rows(table: Table) -> pa.Table:
-    """Return a file's table without a row; to make one takes as long as the rows of ten jobs."""
+    """Return a file's table without a row; to make one takes as long as the rows of twenty jobs."""
     return file_schema(table).empty_table()
 
 

@@ -40,7 +40,6 @@ INDEX: Final = (1 << BITS) - 1
 """What is below these bits."""
 
 _local = threading.local()
-_compiling: Final = threading.Lock()
 
 
 class _Database(Protocol):
@@ -67,7 +66,6 @@ class Scanner:
 
     def __init__(self) -> None:
         """Take the database, compiled now where nobody has."""
-        prepare()
         self._database = _database()
         self._scratch = hyperscan.Scratch(cast("hyperscan.Database", self._database))
 
@@ -85,13 +83,16 @@ class Scanner:
 
 def prepare() -> None:
     """Compile the rules, unless somebody has; other threads run meanwhile."""
-    with _compiling:
-        _database()
+    _database()
 
 
 @cache
 def _database() -> _Database:
-    """Compile every rule's `find`: a tenth of a second."""
+    """Compile every rule's `find`: a tenth of a second.
+
+    Without a lock, which a process that is forked meanwhile would wait for in vain: two threads may
+    compile at once, and one result is kept.
+    """
     finds = {rule.find: min(SHARING[n]) for n, rule in enumerate(RULES)}
     finds[CONTINUED] = CONTINUATION
     database = cast("_Database", hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK))

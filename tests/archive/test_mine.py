@@ -9,7 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.context import ForkServerProcess
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -18,6 +20,7 @@ import pytest
 import logminer
 from logminer.archive import Options, Tally, estimate, mine, run
 from logminer.archive.engines import local
+from logminer.archive.processes import _Worker
 from logminer.archive.reading import read
 from logminer.errors import BusyError, FatalError, UsageError
 from logminer.gitlab import Settings
@@ -163,16 +166,22 @@ def test_the_processes_of_others() -> None:
         assert pool.apply(eval, (counts,)) == 1
 
 
-def test_runs_in_two_threads() -> None:
+def test_runs_in_two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever begins processes beside another run, the main program stands where it stood."""
     main = sys.modules["__main__"]
+    monkeypatch.setitem(sys.modules, "__main__", main)  # whatever comes of it here
+    seen = []
 
-    def begin(_number: int) -> int:
-        with local(2) as engine:
-            return engine.submit(abs, -1).result()
+    def start(_process: object) -> None:
+        seen.append(sys.modules["__main__"])
+        time.sleep(0.05)  # long enough for the others to begin, if they could
 
+    monkeypatch.setattr(ForkServerProcess, "start", start)
     with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(begin, range(8))) == [1] * 8
+        list(threads.map(lambda _: _Worker(target=int).start(), range(4)))
+
+    assert len(seen) == 4
+    assert main not in seen
     assert sys.modules["__main__"] is main
 
 

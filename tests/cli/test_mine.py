@@ -158,10 +158,17 @@ def test_nothing_found(invoke: Invoke, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_interrupted(
-    archive: Path, command: list[str], environment: dict[str, str], tmp_path: Path
+@pytest.mark.parametrize("pause", [0.0, 0.1, 0.2, 0.3])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(  # noqa: PLR0913, PLR0917 -- what the test looks at
+    archive: Path,
+    command: list[str],
+    environment: dict[str, str],
+    tmp_path: Path,
+    number: signal.Signals,
+    pause: float,
 ) -> None:
-    """Ctrl-C reaches the whole process group: one line, exit 130, and no worker stays."""
+    """It reaches the whole process group, also while processes begin: one line, and none stays."""
     hashed = next(archive.glob("*/*/*"))
     log = next(hashed.rglob("job.log")).read_bytes()
     for job in range(100, 900):
@@ -178,7 +185,8 @@ def test_interrupted(
     ) as process:
         assert process.stderr is not None
         assert process.stderr.readline().endswith("mining\n")
-        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(pause)
+        os.killpg(process.pid, number)
         _, said = process.communicate(timeout=60)
 
     assert process.returncode == 130
