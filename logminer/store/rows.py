@@ -10,42 +10,48 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
+from msgspec.structs import astuple
 
+from logminer.model import Harvested, ImageUse, Job, TraceSummary
 from logminer.store.schema import Table, file_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from logminer.model import Harvested
+    from msgspec import Struct
 
 _OUTCOME: Final = {
     "instance": "instance",
-    "project_id": "job.project_id",
-    "project_path": "job.project_path",
-    "pipeline_id": "job.pipeline_id",
-    "pipeline_source": "job.pipeline_source",
-    "job_id": "job.id",
-    "job_name": "job.name",
-    "stage": "job.stage",
-    "ref": "job.ref",
-    "ref_is_tag": "job.ref_is_tag",
-    "job_status": "job.status",
-    "failure_reason": "job.failure_reason",
-    "created_at": "job.created_at",
-    "started_at": "job.started_at",
-    "finished_at": "job.finished_at",
-    "runner_id": "job.runner_id",
-    "runner_description": "job.runner_description",
-    "job_url": "job.url",
-    "queued_duration": "job.queued_duration",
-    "duration": "job.duration",
-    "tag_list": "job.tag_list",
     "trace_state": "state",
     "depth": "depth",
     "extractor_version": "extractor_version",
     "harvested_at": "harvested_at",
 }
-"""Columns, and where their values stand in an outcome."""
+"""Columns, and the fields of an outcome that they are."""
+
+_JOB: Final = {
+    "project_id": "project_id",
+    "project_path": "project_path",
+    "pipeline_id": "pipeline_id",
+    "pipeline_source": "pipeline_source",
+    "job_id": "id",
+    "job_name": "name",
+    "stage": "stage",
+    "ref": "ref",
+    "ref_is_tag": "ref_is_tag",
+    "job_status": "status",
+    "failure_reason": "failure_reason",
+    "created_at": "created_at",
+    "started_at": "started_at",
+    "finished_at": "finished_at",
+    "runner_id": "runner_id",
+    "runner_description": "runner_description",
+    "job_url": "url",
+    "queued_duration": "queued_duration",
+    "duration": "duration",
+    "tag_list": "tag_list",
+}
+"""The same for its job."""
 
 _SUMMARY: Final = {
     "runner_version": "runner_version",
@@ -57,18 +63,14 @@ _SUMMARY: Final = {
 }
 """The same for its summary; null where there is none."""
 
-_USE: Final = tuple(
-    name for name in file_schema("images").names if name not in _OUTCOME.keys() | _SUMMARY.keys()
-)
-"""Columns of `images` that are fields of an image use, under their own names."""
+_SHARED: Final = [
+    name for name in file_schema("images").names if name in {*_OUTCOME, *_JOB, *_SUMMARY}
+]
+"""Columns of `images` that say something of the job; the others are an image use's own fields."""
 
-_SHARED: Final = [name for name in file_schema("images").names if name not in _USE]
-"""Columns of `images` that say something of the job."""
+_ordinal = attrgetter("ordinal")
 
-_outcome_values: Callable[[Harvested], tuple[Any, ...]] = attrgetter(*_OUTCOME.values())
-_summary_values: Callable[[object], tuple[Any, ...]] = attrgetter(*_SUMMARY.values())
-_use_values: Callable[[object], tuple[Any, ...]] = attrgetter(*_USE)
-_NO_SUMMARY: Final = (None,) * len(_SUMMARY)
+Columns = dict[str, tuple[Any, ...]]
 
 
 def rows_of(batch: Sequence[Harvested]) -> dict[Table, pa.Table]:
@@ -78,32 +80,40 @@ def rows_of(batch: Sequence[Harvested]) -> dict[Table, pa.Table]:
 
     The tables stand in the order in which their files are to be replaced.
     """
-    uses = [sorted(each.uses, key=attrgetter("ordinal")) for each in batch]
+    uses = [sorted(each.uses, key=_ordinal) if each.uses[1:] else each.uses for each in batch]
+    outcomes = _fields(Harvested, batch)
     told = {
-        **_columns(_OUTCOME, map(_outcome_values, batch)),
-        **_columns(
-            _SUMMARY,
-            (_summary_values(each.summary) if each.summary else _NO_SUMMARY for each in batch),
-        ),
-        "images": [len(of_job) for of_job in uses],
+        **_named(_OUTCOME, outcomes),
+        **_named(_JOB, _fields(Job, outcomes["job"])),
+        **_named(_SUMMARY, _fields(TraceSummary, outcomes["summary"])),
+        "images": tuple(map(len, uses)),
     }
     jobs = _table("jobs", told)
     owners = pa.array([at for at, of_job in enumerate(uses) for _ in of_job], pa.int64())
     shared = jobs.select(_SHARED).take(owners)
-    named = _columns(_USE, (_use_values(use) for of_job in uses for use in of_job))
-    images = _table("images", dict(zip(_SHARED, shared.columns, strict=True)) | named)
-    kept = [(each.instance, each.job.id, each.kept) for each in batch if each.kept is not None]
-    preambles = _table("preambles", _columns(file_schema("preambles").names, kept))
-    return {"preambles": preambles, "images": images, "jobs": jobs}
+    named = _fields(ImageUse, (use for of_job in uses for use in of_job))
+    images = _table("images", named | dict(zip(_SHARED, shared.columns, strict=True)))
+    kept = [each for each in batch if each.kept is not None]
+    preambles = {
+        "instance": tuple(each.instance for each in kept),
+        "job_id": tuple(each.job.id for each in kept),
+        "kept": tuple(each.kept for each in kept),
+    }
+    return {"preambles": _table("preambles", preambles), "images": images, "jobs": jobs}
 
 
-def _columns(
-    names: Iterable[str], rows: Iterable[tuple[Any, ...]]
-) -> dict[str, tuple[Any, ...] | tuple[()]]:
-    """Return rows of values as columns by name."""
-    names = tuple(names)
-    columns = tuple(zip(*rows, strict=True)) or ((),) * len(names)
-    return dict(zip(names, columns, strict=True))
+def _fields(kind: type[Struct], structures: Iterable[Struct | None]) -> Columns:
+    """Return structures of a kind as columns, one for each field; nulls where there is none."""
+    names = kind.__struct_fields__
+    nothing = (None,) * len(names)
+    # Taken in one piece: to ask for each field takes ten times as long.
+    rows = (nothing if each is None else astuple(each) for each in structures)
+    return dict(zip(names, tuple(zip(*rows, strict=True)) or ((),) * len(names), strict=True))
+
+
+def _named(fields: dict[str, str], columns: Columns) -> Columns:
+    """Return these fields under the names that the tables have for them."""
+    return {name: columns[field] for name, field in fields.items()}
 
 
 def _table(table: Table, columns: dict[str, Any]) -> pa.Table:
@@ -111,9 +121,16 @@ def _table(table: Table, columns: dict[str, Any]) -> pa.Table:
     schema = file_schema(table)
     return pa.table(
         [
-            column if isinstance(column, pa.ChunkedArray) else pa.array(column, field.type)
+            column if isinstance(column, pa.ChunkedArray) else _array(column, field.type)
             for field in schema
             for column in (columns[field.name],)
         ],
         schema=schema,
     )
+
+
+def _array(values: tuple[Any, ...], type_: pa.DataType) -> pa.Array:
+    """Return values as an array; one value in every row, as in half the columns, is made once."""
+    if values and values[0] == values[-1] and values.count(values[0]) == len(values):
+        return pa.repeat(pa.scalar(values[0], type_), len(values))
+    return pa.array(values, type_)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate, chain, islice, pairwise
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
@@ -56,14 +57,18 @@ class Sheaf:
         """Return a batch bound together."""
         tables = rows_of(batch)
         return cls(
-            jobs=tuple(
-                (each.job.id, each.job.project_id, each.job.date.isoformat()) for each in batch
-            ),
+            jobs=tuple((each.job.id, each.job.project_id, _text(each.job.date)) for each in batch),
             projects=tuple(
                 sorted({(each.job.project_id, each.job.project_path) for each in batch})
             ),
             rows=(_pack(tables["images"]), _pack(tables["jobs"])),
         )
+
+
+@lru_cache(1024)
+def _text(day: dt.date) -> str:
+    """Return a day as the ledger has it; most jobs of a batch are of the same few."""
+    return day.isoformat()
 
 
 def _pack(rows: pa.Table) -> bytes:

@@ -63,8 +63,11 @@ _LIMIT_SIZE: Final = 256
 """Bytes from the notice of the limit to the end: both its sentences and their colours."""
 
 # Up to Python 3.11 a look at a member costs as much as a call, and these are asked of each line.
-_ANYONES, _RUNNERS, _SCRIPTS = Speaker.ANYONE, Speaker.RUNNER, Speaker.SCRIPT
-_OF_RUNNER, _OF_SCRIPT = Verdict.RUNNER, Verdict.SCRIPT
+_ANYONES: Final = Speaker.ANYONE
+_RUNNERS: Final = Speaker.RUNNER
+_SCRIPTS: Final = Speaker.SCRIPT
+_OF_RUNNER: Final = Verdict.RUNNER
+_OF_SCRIPT: Final = Verdict.SCRIPT
 
 _BUILT_IN: Final = Upstreams.default()
 _KUBERNETES: Final = "kubernetes"

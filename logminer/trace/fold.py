@@ -20,16 +20,19 @@ if TYPE_CHECKING:
     from logminer.model import ErrorKind
     from logminer.reference import Upstreams
 
-_DECLARED, _FAILED, _USED = Outcome.DECLARED, Outcome.FAILED, Outcome.USED
-_PRESENT, _PULLED = Outcome.PRESENT, Outcome.PULLED
+_DECLARED: Final = Outcome.DECLARED
+_FAILED: Final = Outcome.FAILED
+_USED: Final = Outcome.USED
+_PRESENT: Final = Outcome.PRESENT
+_PULLED: Final = Outcome.PULLED
 
-MAX_IMAGE = 1024
+MAX_IMAGE: Final = 1024
 """Characters of an image as written that are kept: a reference has 255, a tag 128, a digest 71."""
 
 _REMEMBERED: Final = 1024
 """Images whose identity is remembered: a company uses some hundreds, over and over."""
 
-MAX_ROWS = 10_000
+MAX_ROWS: Final = 10_000
 """Rows of one trace.
 
 The busiest real job of the labelled logs has 6; a hostile one must not fill memory.

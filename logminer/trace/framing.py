@@ -17,67 +17,68 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
 from logminer.trace.rules import Dress
 
-MAX_DRAWING = 16 * 1024
+MAX_DRAWING: Final = 16 * 1024
 """Bytes of a drawing that are looked at; the rest is cut and counted.
 
 The runner itself splits at 8 KiB (common/buildlogger/internal/timestamper), the longest message the
 grammar knows is a kubelet error of 2 KiB, and a reference has 255 bytes before tag and digest.
 """
 
-REACH = 32 * 1024
+REACH: Final = 32 * 1024
 """How far before or after a continued line its other half is looked for, in bytes."""
 
-MAX_BETWEEN = 64
+MAX_BETWEEN: Final = 64
 """How many physical lines back or forth the other half of a continued line is looked for.
 
 The halves of a write longer than 8 KiB follow at once; only what other streams print in that very
 moment stands between them.
 """
 
-STAMP = re.compile(
+STAMP: Final = re.compile(
     # The first digit may be lost by a careless copy; everything after it is fixed.
     rb"(\d{3,4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)\.(\d{6})Z ([0-9a-f]{2}[OE])([ +])"
 )
 """The prefix of common/buildlogger/internal/timestamper: 1-7 time, 8 stream and kind, 9 more."""
 
-_STAMP_SHAPE = b"YYYY-MM-DDTHH:MM:SS.uuuuuuZ ssO+"
-_SECONDS = _STAMP_SHAPE.index(b".")
-_MICROSECONDS = _STAMP_SHAPE.index(b"Z")
-_COMPLETE = (b"\r\n", b"\r\x1b[0K\n")
+_STAMP_SHAPE: Final = b"YYYY-MM-DDTHH:MM:SS.uuuuuuZ ssO+"
+_SECONDS: Final = _STAMP_SHAPE.index(b".")
+_MICROSECONDS: Final = _STAMP_SHAPE.index(b"Z")
+_COMPLETE: Final = (b"\r\n", b"\r\x1b[0K\n")
 """How a line ends whose last drawing is complete."""
 
-RUNNER_STREAM = b"00"
-SERVICE_STREAM = b"0f"
+RUNNER_STREAM: Final = b"00"
+SERVICE_STREAM: Final = b"0f"
 
-_SPLIT_SIZE = 8 * 1024
+_SPLIT_SIZE: Final = 8 * 1024
 """A shorter line without CR is never continued: the timestamper had no cause to break it."""
 
-_RESET = b"\x1b[0;m"
-_DRESS = re.compile(
+_RESET: Final = b"\x1b[0;m"
+_DRESS: Final = re.compile(
     rb"(?:\x1b\[0;m)*(?P<cleared>(?:\x1b\[0K)*)(?:\x1b\[(?P<colour>32;1|0;33|31;1|36;1)m)?"
 )
-_PRINT, _NONE = Dress.PRINT, Dress.NONE
-_COLOURS = {
+_PRINT: Final = Dress.PRINT
+_NONE: Final = Dress.NONE
+_COLOURS: Final = {
     b"32;1": Dress.INFO,
     b"0;33": Dress.WARNING,
     b"31;1": Dress.ERROR,
     b"36;1": Dress.TITLE,
 }
-_BARE = re.compile(rb"[ \t]*(?:\[0;m)*(?:\[0K)*(?:\[(?:32;1|0;33|31;1|36;1)m)?[ \t]*")
-_BARE_RESET = b"[0;m"
-_DURATION = re.compile(rb" \d\d:\d\d$")
-_WORN_FIRST = b" \t["
-_WORN_LAST = b" \t\nm0123456789"
+_BARE: Final = re.compile(rb"[ \t]*(?:\[0;m)*(?:\[0K)*(?:\[(?:32;1|0;33|31;1|36;1)m)?[ \t]*")
+_BARE_RESET: Final = b"[0;m"
+_DURATION: Final = re.compile(rb" \d\d:\d\d$")
+_WORN_FIRST: Final = b" \t["
+_WORN_LAST: Final = b" \t\nm0123456789"
 """With what the traces of copying begin and end: a line without is as it was printed."""
-_ANSI = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
+_ANSI: Final = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 
-MAX_MARKERS = 1024
+MAX_MARKERS: Final = 1024
 """Bytes of section markers that may stand before a sentence of the runner on its line."""
-MARKERS = re.compile(
+MARKERS: Final = re.compile(
     rb"(?:(?:\x1b?\[0;m|\x1b?\[0K)*"
     rb"section_(?P<edge>start|end):(?P<time>\d{1,10}):(?P<name>[A-Za-z0-9_.-]{1,64})"
     rb"(?:\[[^\]\r\n]{0,128}\])?\r)+"

@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     Match = re.Match[bytes]
 
 # Up to Python 3.11 a look at a member costs as much as a call, and these are asked at each line.
-_JOB, _SERVICE, _HELPER = Role.JOB, Role.SERVICE, Role.HELPER
-_PRESENT, _PULLED, _REJECTED = Outcome.PRESENT, Outcome.PULLED, Outcome.REJECTED
-_RUNNER = Origin.RUNNER
+_JOB: Final = Role.JOB
+_SERVICE: Final = Role.SERVICE
+_HELPER: Final = Role.HELPER
+_PRESENT: Final = Outcome.PRESENT
+_PULLED: Final = Outcome.PULLED
+_REJECTED: Final = Outcome.REJECTED
+_RUNNER: Final = Origin.RUNNER
 
-_EVENT = re.compile(
+_EVENT: Final = re.compile(
     rb'(?P<pulling>(?i:Pulling image)) "(?P<a>[^"]+)"'
     rb'|(?P<pulled>Successfully pulled image) "(?P<b>[^"]+)"'
     rb'|(?P<present>Container image) "(?P<c>[^"]+)" already present on machine'
@@ -36,25 +40,25 @@ _EVENT = re.compile(
     rb'|Container image "(?P<never>[^"]+)" is not present with pull policy of Never'
     rb"|Created container:? (?P<container>[\w.-]{1,253})$"
 )
-_ERROR_IMAGE = re.compile(
+_ERROR_IMAGE: Final = re.compile(
     rb"^(?:prepare environment: )?(?:waiting for pod running: )?"
     rb'(?:failed to pull image|pulling image) "(?P<image>[^"]*)"'
     rb"(?: with specified policies \[(?P<policies>[^\]]*)\]| for container (?P<container>[\w.-]+))?"
     rb"(?:: image pull failed)?: (?P<error>.*)$"
 )
-_PULL_ERROR = re.compile(
+_PULL_ERROR: Final = re.compile(
     rb"image pull failed|pull access denied|/manifests/|manifest unknown|toomanyrequests|image"
     rb" \S+ not found"
     rb"|No such image"
 )
-_GO_ESCAPE = re.compile(rb"\\(.)")
-_HELPERS = frozenset({"helper", "init-permissions", "init-logs"})
-_HELPER_NAME = "gitlab-runner-helper"
-_MAX_NAMES = 1024
+_GO_ESCAPE: Final = re.compile(rb"\\(.)")
+_HELPERS: Final = frozenset({"helper", "init-permissions", "init-logs"})
+_HELPER_NAME: Final = "gitlab-runner-helper"
+_MAX_NAMES: Final = 1024
 """Services and containers of one job that are remembered; a pod or a host runs far fewer."""
-_MAX_EVENTS = 64
+_MAX_EVENTS: Final = 64
 """Events of one image that are held for one container, repeated back-offs left out."""
-_MAX_POLICY = 256
+_MAX_POLICY: Final = 256
 """Characters of a list of pull policies, a platform, a container's name: all are a few words."""
 
 STRENGTHENING: Final = frozenset({"docker.pulling", "docker.using_for"})

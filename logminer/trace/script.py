@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 
     Match = re.Match[bytes]
 
-_BUILD, _SCRIPT = Role.BUILD, Role.SCRIPT
-_HEARSAY = Origin.SCRIPT
+_BUILD: Final = Role.BUILD
+_SCRIPT: Final = Role.SCRIPT
+_HEARSAY: Final = Origin.SCRIPT
 
-_FROM = re.compile(r"^(?:--\S+\s+)*(?P<image>\S+)(?:\s+[Aa][Ss]\s+(?P<stage>\S+))?\s*$")
-_PULL_ERROR = re.compile(
+_FROM: Final = re.compile(r"^(?:--\S+\s+)*(?P<image>\S+)(?:\s+[Aa][Ss]\s+(?P<stage>\S+))?\s*$")
+_PULL_ERROR: Final = re.compile(
     rb"pull access denied for |manifest for \S+ not found|repository \S+ not found"
     rb"|toomanyrequests: "
     rb"|/manifests/|no matching manifest for |manifest unknown|Get \"?https?://[^\s\"]+/v2/"
 )
-_VALUE_OPTIONS = frozenset(
+_VALUE_OPTIONS: Final = frozenset(
     # Options of docker pull, run and create that take the next word as their value.
     (
         *("-a", "--attach", "--add-host", "--cap-add", "--cap-drop", "--cidfile", "--cpus", "-c"),
@@ -44,13 +45,13 @@ _VALUE_OPTIONS = frozenset(
         *("--volumes-from", "-w", "--workdir", "--authfile", "--creds", "--tls-verify"),
     )
 )
-_MAX_LABELS = 64
-_MAX_VERTICES = 4096
-_MAX_STAGES = 1024
+_MAX_LABELS: Final = 64
+_MAX_VERTICES: Final = 4096
+_MAX_STAGES: Final = 1024
 """Things of one build or one set of parallel pulls that are remembered."""
-_MAX_STAGE = 255
+_MAX_STAGE: Final = 255
 """Characters of a stage's name that are compared: a longer one is no repository's name either."""
-_FIRST_VERTICES = frozenset({b"0", b"1"})
+_FIRST_VERTICES: Final = frozenset({b"0", b"1"})
 """BuildKit's steps that begin another build."""
 
 

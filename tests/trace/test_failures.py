@@ -116,6 +116,66 @@ def test_a_message_is_one_bounded_line_without_secrets(error: bytes, message: st
     assert message_of(error) == message
 
 
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        *((b"toomanyrequests", ErrorKind.RATE_LIMITED), (b"429 Too Many", ErrorKind.RATE_LIMITED)),
+        *((b"pull rate limit", ErrorKind.RATE_LIMITED), (b"status: 429", ErrorKind.RATE_LIMITED)),
+        *((b"manifest unknown", ErrorKind.NOT_FOUND), (b"name unknown", ErrorKind.NOT_FOUND)),
+        *((b"x not found", ErrorKind.NOT_FOUND), (b"No such image", ErrorKind.NOT_FOUND)),
+        *((b"status code 404", ErrorKind.NOT_FOUND), (b"status 401", ErrorKind.UNAUTHORIZED)),
+        *((b"Unauthorized", ErrorKind.UNAUTHORIZED), (b"denied", ErrorKind.DENIED)),
+        (b"authentication required", ErrorKind.UNAUTHORIZED),
+        (b"no basic auth credentials", ErrorKind.UNAUTHORIZED),
+        *((b"Forbidden", ErrorKind.DENIED), (b"status code: 403", ErrorKind.DENIED)),
+        *((b"dial tcp", ErrorKind.NETWORK), (b"no such host", ErrorKind.NETWORK)),
+        *((b"connection refused", ErrorKind.NETWORK), (b"connection reset", ErrorKind.NETWORK)),
+        *((b"i/o timeout", ErrorKind.NETWORK), (b"Client.Timeout", ErrorKind.NETWORK)),
+        *((b"EOF", ErrorKind.NETWORK), (b"handshake timeout", ErrorKind.NETWORK)),
+        (b"deadline exceeded", ErrorKind.NETWORK),
+        (b"network is unreachable", ErrorKind.NETWORK),
+        *((b"x509", ErrorKind.TLS), (b"tls:", ErrorKind.TLS)),
+        (b"server gave HTTP response to HTTPS client", ErrorKind.TLS),
+        *((b"500 Internal", ErrorKind.SERVER), (b"502 Bad", ErrorKind.SERVER)),
+        *((b"503 Service", ErrorKind.SERVER), (b"504 Gateway", ErrorKind.SERVER)),
+        *((b"status: 503", ErrorKind.SERVER), (b"internal server error", ErrorKind.SERVER)),
+        *((b"Bad Gateway", ErrorKind.SERVER), (b"service unavailable", ErrorKind.SERVER)),
+        (b"gateway timeout", ErrorKind.SERVER),
+        (b"no matching manifest for", ErrorKind.PLATFORM),
+        (b"no match for platform", ErrorKind.PLATFORM),
+        *((b"geoff", ErrorKind.OTHER), (b"undeniedly", ErrorKind.OTHER), (b"404", ErrorKind.OTHER)),
+    ],
+)
+def test_each_wording_tells_a_kind_by_itself(words: bytes, kind: ErrorKind) -> None:
+    """None needs another one beside it; a number alone, or a part of a word, tells nothing."""
+    assert kind_of(words) is kind
+    assert kind_of(b"first, " + words + b", last") is kind
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        *(
+            b"://user@host",
+            b"Bearer abcdefij",
+            b"bearer abcdefij",
+            b"Basic abcdefij",
+            b"basic abcdefij",
+        ),
+        *(b"?key=value", b"&key=value", b"eyJabcdefij.abc", b"AKIAABCDEFGH01234567"),
+        *(b"glpat-abcdefij", b"gldt-abcdefij", b"glrt-abcdefij", b"glrtr-abcdefij"),
+        *(b"glcbt-abcdefij", b"glptt-abcdefij", b"glft-abcdefij", b"glimt-abcdefij"),
+        *(b"glagent-abcdefij", b"glsoat-abcdefij", b"gloas-abcdefij", b"glffct-abcdefij"),
+        *(b"glwt-abcdefij", b"gho_abcdefij", b"ghp_abcdefij", b"ghs_abcdefij", b"ghu_abcdefij"),
+        *(b"ghr_abcdefij", b"github_pat_abcdefij", b"dckr_pat_abcdefij", b"dckr_oat_abcdefij"),
+    ],
+)
+def test_each_secret_is_masked_by_itself(secret: bytes) -> None:
+    """None needs another one beside it to be seen."""
+    assert "[MASKED]" in message_of(secret)
+    assert "[MASKED]" in message_of(b"first, " + secret + b" last")
+
+
 @pytest.mark.parametrize("function", [kind_of, message_of, image_in, image_in_url])
 @pytest.mark.parametrize(
     "piece",
