@@ -48,8 +48,8 @@ class Engine:
 
     def __enter__(self) -> Self:
         """Begin."""
-        self._executor, workers = self._begin()
-        self.ahead: int = workers * _AHEAD
+        self._executor, self.workers = self._begin()
+        self.ahead: int = self.workers * _AHEAD
         """How many orders to have under way."""
         return self
 

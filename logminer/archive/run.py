@@ -48,6 +48,13 @@ of more, a signal would have to wait where the disk is slow."""
 _BATCH_BYTES: Final = 32 * 2**20
 """Bytes in an order, where sizes are known before: they may be held in memory."""
 
+_HELD: Final = 16
+"""Batches of logs that are held back at most, to be given out in smaller ones at the end."""
+
+_LEAST: Final = 64
+"""Logs in the smallest of these, unless they are the last: making their rows costs a millisecond.
+"""
+
 _SUSPICIOUS: Final = 10
 """Logs of one batch, and none besides, that are no coincidence where they have vanished."""
 
@@ -206,7 +213,7 @@ class _Run:
         """Have everything read, as long as nobody wants it to end."""
         running: dict[Future[Reaped], Order] = {}
         try:
-            for order in self._orders(paths):
+            for order in self._orders(paths, engine.workers):
                 if self._stopped_at is not None:
                     break
                 running[engine.submit(read, order)] = order
@@ -232,13 +239,13 @@ class _Run:
         published = publish(store, self._ledger, proceed=proceed)
         self.tally.days, self.tally.days_left = published.days, published.left
 
-    def _orders(self, paths: Sequence[str]) -> Iterator[Order]:
+    def _orders(self, paths: Sequence[str], workers: int) -> Iterator[Order]:
         """Yield what is to be read, a batch at a time."""
         options = self._options
         chosen = self._selection.choose(
             paths, only=options.projects, max_project_id=options.max_project_id
         )
-        for logs in _batches(chosen):
+        for logs in _batches(chosen, workers):
             yield Order(
                 logs=logs,
                 instance=self._instance,
@@ -318,18 +325,38 @@ class _Run:
         return self._stopped_at is not None and time.monotonic() > self._stopped_at + _PATIENCE
 
 
-def _batches(logs: Iterable[Log]) -> Iterator[tuple[Log, ...]]:
-    """Yield logs together that are read together."""
-    batch: list[Log] = []
-    size = 0
+def _batches(logs: Iterable[Log], workers: int) -> Iterator[tuple[Log, ...]]:
+    """Yield logs together that are read together.
+
+    Where several workers read, the first batches are smaller, so that all begin soon, and so are
+    the last, for which some logs are held back: else one worker would read a last batch while the
+    others have nothing to do.
+    """
+    held = min(2 * workers, _HELD) if workers > 1 else 0
+    waiting: list[Log] = []
+    given = 0
     for log in logs:
-        if batch and (len(batch) == _BATCH or size + (log.size or 0) > _BATCH_BYTES):
-            yield tuple(batch)
-            batch, size = [], 0
-        batch.append(log)
+        waiting.append(log)
+        size = _BATCH if given >= held else _BATCH // 4
+        while len(waiting) >= size + _BATCH * min(given, held):
+            yield _first(waiting, size)
+            given += 1
+    while waiting:
+        share = len(waiting) // held if held else _BATCH
+        yield _first(waiting, min(max(share, _LEAST), _BATCH))
+
+
+def _first(waiting: list[Log], most: int) -> tuple[Log, ...]:
+    """Take so many logs from the front, or fewer where their bytes are too many."""
+    size = count = 0
+    for log in waiting[:most]:
         size += log.size or 0
-    if batch:
-        yield tuple(batch)
+        if count and size > _BATCH_BYTES:
+            break
+        count += 1
+    first = tuple(waiting[:count])
+    del waiting[:count]
+    return first
 
 
 @contextlib.contextmanager

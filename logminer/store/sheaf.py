@@ -24,7 +24,7 @@ from logminer.store.schema import TABLES, file_schema, no_rows
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -121,12 +121,13 @@ class Bound:
 
     def _lay_open(self, span: _Span) -> dict[dt.date, tuple[list[int], Rows]]:
         """Return the days of a span with their jobs and rows."""
+        if span.aside is not None:
+            parts: Iterator[Rows] = iter([{table: _read(span.aside[table]) for table in TABLES}])
+        else:
+            parts = self._threads.map(self._rows, self._ledger.bound_sheaves())
         days = self._ledger.bound(span.first, span.last)
         order = pa.array(list(chain.from_iterable(days.values())), pa.int64())
-        if span.aside is not None:
-            rows = {table: _read(span.aside[table]) for table in TABLES}
-        else:
-            rows = _joined(self._threads.map(self._rows, self._ledger.bound_sheaves()))
+        rows = _joined(parts)
         ends = list(accumulate(map(len, days.values())))
         of_days = self._threads.map(lambda table: _cut(rows[table], order, ends), TABLES)
         cut = dict(zip(TABLES, of_days, strict=True))
