@@ -49,6 +49,7 @@ class Engine:
     def __enter__(self) -> Self:
         """Begin."""
         self._executor, self.workers = self._begin()
+        """How many read at the same time."""
         self.ahead: int = self.workers * _AHEAD
         """How many orders to have under way."""
         return self

@@ -16,6 +16,7 @@ import datetime as dt
 import signal
 import threading
 import time
+from collections import deque
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from logminer.store import Ledger, LedgerView, Store
 
 _BATCH: Final = 512
-"""Logs in an order: some 50 MB, a fifth of a second. Making rows of half as many costs as much;
+"""Logs in an order: some 50 MB, a fifth of a second. Rows of half as many cost a fifth more each;
 of more, a signal would have to wait where the disk is slow."""
 
 _BATCH_BYTES: Final = 32 * 2**20
@@ -52,8 +53,7 @@ _HELD: Final = 16
 """Batches of logs that are held back at most, to be given out in smaller ones at the end."""
 
 _LEAST: Final = 64
-"""Logs in the smallest of these, unless they are the last: making their rows costs a millisecond.
-"""
+"""Logs in the smallest of these, but for the last: making their rows costs a millisecond."""
 
 _SUSPICIOUS: Final = 10
 """Logs of one batch, and none besides, that are no coincidence where they have vanished."""
@@ -333,30 +333,37 @@ def _batches(logs: Iterable[Log], workers: int) -> Iterator[tuple[Log, ...]]:
     others have nothing to do.
     """
     held = min(2 * workers, _HELD) if workers > 1 else 0
-    waiting: list[Log] = []
-    given = 0
+    waiting: deque[Log] = deque()
+    weight = given = 0
     for log in logs:
         waiting.append(log)
-        size = _BATCH if given >= held else _BATCH // 4
-        while len(waiting) >= size + _BATCH * min(given, held):
-            yield _first(waiting, size)
+        weight += _weight(log)
+        size = _BATCH // 4 if held and given < 2 * workers else _BATCH
+        while weight >= size + _BATCH * min(max(given - workers, 0), held):
+            batch = _first(waiting, size)
+            weight -= sum(map(_weight, batch))
             given += 1
+            yield batch
     while waiting:
-        share = len(waiting) // held if held else _BATCH
-        yield _first(waiting, min(max(share, _LEAST), _BATCH))
+        share = weight // (2 * workers) if workers > 1 else _BATCH
+        batch = _first(waiting, min(max(share, _LEAST), _BATCH))
+        weight -= sum(map(_weight, batch))
+        yield batch
 
 
-def _first(waiting: list[Log], most: int) -> tuple[Log, ...]:
-    """Take so many logs from the front, or fewer where their bytes are too many."""
-    size = count = 0
-    for log in waiting[:most]:
-        size += log.size or 0
-        if count and size > _BATCH_BYTES:
-            break
-        count += 1
-    first = tuple(waiting[:count])
-    del waiting[:count]
-    return first
+def _first(waiting: deque[Log], most: int) -> tuple[Log, ...]:
+    """Take logs of this weight from the front, one at least."""
+    batch: list[Log] = []
+    weight = 0
+    while waiting and (not batch or weight + _weight(waiting[0]) <= most):
+        weight += _weight(waiting[0])
+        batch.append(waiting.popleft())
+    return tuple(batch)
+
+
+def _weight(log: Log) -> int:
+    """Return for how many logs this one counts in a batch: those whose bytes fill it, for more."""
+    return max(1, -(-(log.size or 0) * _BATCH // _BATCH_BYTES))
 
 
 @contextlib.contextmanager

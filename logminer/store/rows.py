@@ -7,7 +7,7 @@ what is said of a job is converted once, and repeated for its image uses by Arro
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pyarrow as pa
 from msgspec.structs import astuple
@@ -70,7 +70,7 @@ _SHARED: Final = [
 
 _ordinal = attrgetter("ordinal")
 
-Columns = dict[str, tuple[Any, ...]]
+_Columns: TypeAlias = "dict[str, tuple[Any, ...]]"
 
 
 def rows_of(batch: Sequence[Harvested]) -> dict[Table, pa.Table]:
@@ -102,16 +102,16 @@ def rows_of(batch: Sequence[Harvested]) -> dict[Table, pa.Table]:
     return {"preambles": _table("preambles", preambles), "images": images, "jobs": jobs}
 
 
-def _fields(kind: type[Struct], structures: Iterable[Struct | None]) -> Columns:
+def _fields(kind: type[Struct], structures: Iterable[Struct | None]) -> _Columns:
     """Return structures of a kind as columns, one for each field; nulls where there is none."""
     names = kind.__struct_fields__
     nothing = (None,) * len(names)
-    # Taken in one piece: to ask for each field takes ten times as long.
+    # Taken in one piece: to ask for each field takes several times as long.
     rows = (nothing if each is None else astuple(each) for each in structures)
     return dict(zip(names, tuple(zip(*rows, strict=True)) or ((),) * len(names), strict=True))
 
 
-def _named(fields: dict[str, str], columns: Columns) -> Columns:
+def _named(fields: dict[str, str], columns: _Columns) -> _Columns:
     """Return these fields under the names that the tables have for them."""
     return {name: columns[field] for name, field in fields.items()}
 
@@ -130,7 +130,12 @@ def _table(table: Table, columns: dict[str, Any]) -> pa.Table:
 
 
 def _array(values: tuple[Any, ...], type_: pa.DataType) -> pa.Array:
-    """Return values as an array; one value in every row, as in half the columns, is made once."""
-    if values and values[0] == values[-1] and values.count(values[0]) == len(values):
-        return pa.repeat(pa.scalar(values[0], type_), len(values))
+    """Return values as an array; one value in every row, as in half the columns, is made once.
+
+    Not of floats, which may be equal and yet not the same: there is a zero below zero.
+    """
+    first = values[0] if values else None
+    constant = values[-1:] == (first,) and values.count(first) == len(values)
+    if constant and not isinstance(first, float):
+        return pa.repeat(pa.scalar(first, type_), len(values))
     return pa.array(values, type_)

@@ -24,7 +24,7 @@ from logminer.store.schema import TABLES, file_schema, no_rows
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -57,7 +57,7 @@ class Sheaf:
         """Return a batch bound together."""
         tables = rows_of(batch)
         return cls(
-            jobs=tuple((each.job.id, each.job.project_id, _text(each.job.date)) for each in batch),
+            jobs=tuple((each.job.id, each.job.project_id, _iso(each.job.date)) for each in batch),
             projects=tuple(
                 sorted({(each.job.project_id, each.job.project_path) for each in batch})
             ),
@@ -66,7 +66,7 @@ class Sheaf:
 
 
 @lru_cache(1024)
-def _text(day: dt.date) -> str:
+def _iso(day: dt.date) -> str:
     """Return a day as the ledger has it; most jobs of a batch are of the same few."""
     return day.isoformat()
 
@@ -122,7 +122,7 @@ class Bound:
     def _lay_open(self, span: _Span) -> dict[dt.date, tuple[list[int], Rows]]:
         """Return the days of a span with their jobs and rows."""
         if span.aside is not None:
-            parts: Iterator[Rows] = iter([{table: _read(span.aside[table]) for table in TABLES}])
+            parts: Iterable[Rows] = [{table: _read(span.aside[table]) for table in TABLES}]
         else:
             parts = self._threads.map(self._rows, self._ledger.bound_sheaves())
         days = self._ledger.bound(span.first, span.last)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _PIECE: Final = 1024 * 1024
 """Bytes that are scanned at once, however large a chunk is: bounds the list of hits. A chunk that
-is no larger is read where it lies, and most logs are one."""
+is no larger is read where it lies; mining gives most logs as one."""
 _MARKER: Final = re.compile(rb"(?:\x1b\[0K)*" + RULES[SECTION].read.pattern)
 """A section marker as the runner prints it: what a copy did to others is taken off first."""
 _REMEMBERED: Final = 1024

@@ -24,7 +24,7 @@ def logs(count: int, size: int | None = None) -> list[Log]:
 @example(count=1_500, workers=2)
 @example(count=32_800, workers=2)
 def test_all_workers_end_at_about_the_same_time(count: int, workers: int) -> None:
-    """Whoever is free reads the next batch: together they take a quarter of a batch too long."""
+    """Whoever is free reads the next batch: they end at most a quarter of a batch too late."""
     found = logs(count)
     batches = list(run._batches(found, workers))
 
@@ -43,6 +43,18 @@ def test_alone_nobody_waits() -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_bytes_in_a_batch_are_bounded(workers: int) -> None:
     """Logs of a bucket are held in memory: of large ones a batch has fewer, one at least."""
-    batches = list(run._batches([*logs(5, 10 * 2**20), *logs(2, 40 * 2**20)], workers))
+    found = [*logs(5, 10 * 2**20), *logs(2, 40 * 2**20), *logs(600, 100_000)]
+    sizes = [[log.size or 0 for log in batch] for batch in run._batches(found, workers)]
 
-    assert [len(batch) for batch in batches] == [3, 2, 1, 1]
+    assert sum(map(len, sizes)) == len(found)
+    assert all(sum(batch) <= 32 * 2**20 or len(batch) == 1 for batch in sizes)
+    assert max(map(len, sizes)) > 50
+
+
+def test_the_first_of_a_slow_listing_are_read_at_once() -> None:
+    """Each of two workers has something to do long before a whole batch was found."""
+    found = iter(logs(10_000))
+    batches = run._batches(found, 2)
+
+    assert [len(next(batches)) for _ in range(2)] == [128, 128]
+    assert next(found).job_id == 256

@@ -88,6 +88,8 @@ def test_a_request_names_its_image(error: bytes, image: bytes | None) -> None:
     [
         (b"  no   such\tthing (manager.go:237:0s)", "no such thing"),
         (b"a (executor_docker.go:168:12s) b", "a b"),
+        (b"x(a.go:1:2s): no", "x: no"),
+        (b"x(a (y.go:1:2s).go:1:2s)glpat-abcdefij", "x(a.go:1:2s)[MASKED]"),
         (
             b"no. Check https://docs.gitlab.com/runner/shells/#x for more information",
             "no",
@@ -172,8 +174,9 @@ def test_each_wording_tells_a_kind_by_itself(words: bytes, kind: ErrorKind) -> N
 )
 def test_each_secret_is_masked_by_itself(secret: bytes) -> None:
     """None needs another one beside it to be seen."""
-    assert "[MASKED]" in message_of(secret)
-    assert "[MASKED]" in message_of(b"first, " + secret + b" last")
+    for message in (message_of(secret), message_of(b"first, " + secret + b" last")):
+        assert "[MASKED]" in message
+        assert secret.decode() not in message
 
 
 @pytest.mark.parametrize("function", [kind_of, message_of, image_in, image_in_url])
