@@ -213,15 +213,15 @@ class _Day:
 def _replace_day(store: Store, ledger: Ledger, each: _Day) -> _Day:
     """Replace the files of a day; return what it was."""
     day, rows = each.day, each.rows
-    for table in FILES:
-        # A newer one is refused before any is replaced.
-        version_of(store, data_file(table, day, ledger.source))
-    for table in FILES:
-        if table != "preambles":
-            replace_rows(store, ledger, table, day, each.job_ids, rows[table])
-        elif kept := rows[table]["job_id"].to_pylist():
-            # What was kept of a trace stays until something newer is kept of it.
-            replace_rows(store, ledger, table, day, kept, rows[table])
+    # What was kept of a trace stays until something newer is kept of it.
+    kept = rows["preambles"]["job_id"].to_pylist()
+    owners = {table: kept if table == "preambles" else each.job_ids for table in FILES}
+    tables = [table for table in FILES if owners[table]]
+    # A newer one is refused before any is replaced.
+    versions = {table: version_of(store, data_file(table, day, ledger.source)) for table in tables}
+    for table in tables:
+        absent = versions[table] is None
+        replace_rows(store, ledger, table, day, owners[table], rows[table], absent=absent)
     # Each thread keeps what it no longer needs for itself: 30 MB of a first harvest's peak.
     pa.default_memory_pool().release_unused()
     return each
@@ -254,12 +254,22 @@ def _collect(
 
 
 def replace_rows(  # noqa: PLR0913, PLR0917 -- one file, and what becomes of it
-    store: Store, ledger: Ledger, table: Table, day: dt.date, owners: list[int], rows: pa.Table
+    store: Store,
+    ledger: Ledger,
+    table: Table,
+    day: dt.date,
+    owners: list[int],
+    rows: pa.Table,
+    *,
+    absent: bool = False,
 ) -> None:
-    """Replace one day's file by one in which these owners have these rows and no others."""
+    """Replace one day's file by one in which these owners have these rows and no others.
+
+    `absent` says that there was none a moment ago, so that a bucket need not be asked again.
+    """
     name, shelf = data_file(table, day, ledger.source), store.shelf
     for attempt in range(_TRIES):
-        seen = shelf.find(name)
+        seen = None if absent and attempt == 0 else shelf.find(name)
         aside = ledger.aside / f"{table}-{day}.parquet"
         try:
             with _MERGING if seen is not None else nullcontext():

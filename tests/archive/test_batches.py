@@ -6,7 +6,7 @@ import datetime as dt
 import heapq
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from logminer.archive import run
@@ -20,6 +20,7 @@ def logs(count: int, size: int | None = None) -> list[Log]:
     return [Log(f"/{n}", n, 1, DAY, live=False, size=size) for n in range(count)]
 
 
+@settings(deadline=None)
 @given(count=st.integers(0, 6_000), workers=st.integers(1, 20))
 @example(count=1_500, workers=2)
 @example(count=32_800, workers=2)

@@ -401,6 +401,21 @@ class TestConditions:
         assert all(condition for _, condition in puts)
         assert not [each for each in s3.requests()[begun:] if each[0] in {"POST", "DELETE"}]
 
+    def test_few_requests(self, s3: S3, store: Store, bucket: str, make_harvested: Make) -> None:
+        """A new file is asked for once, one that is there a second time: then its rows are needed.
+
+        What is kept of traces is not asked for where nothing is kept.
+        """
+        asked = []
+        for number in (1, 2):
+            begun = len(s3.requests())
+            harvest(store, [make_harvested(number)])
+            paths = [path for method, path, _ in s3.requests()[begun:] if method in {"GET", "HEAD"}]
+            names = [path.removeprefix(f"/{bucket}/p/") for path in paths]
+            asked.append([name for name in names if name.endswith(".parquet")])
+
+        assert asked == [[IMAGES, JOBS], [IMAGES, JOBS, IMAGES, JOBS]]
+
     def test_refused(self, store: Store) -> None:
         """A PUT whose condition fails changes nothing."""
         shelf = store.shelf
@@ -469,6 +484,33 @@ class TestConditions:
             publish(store, ledger)
 
         assert store.images()["job_id"].tolist() == [1, 3]
+
+    def test_somebody_wrote_first(
+        self, store: Store, make_harvested: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A file that came since there was none is not overwritten: its rows stay."""
+        harvest(store, [make_harvested(1)])
+        shelf = store.shelf
+        assert isinstance(shelf, Bucket)
+        other = {name: shelf.fetch(name) for name in (IMAGES, JOBS)}
+        for name in other:
+            obstore.delete(shelf.objects, name)
+        with store.open_ledger(SOURCE) as ledger:
+            ledger.commit([make_harvested(2)])
+            confirm, interfere = ledger.confirm, [True]
+
+            def confirmed() -> None:
+                confirm()
+                if interfere.pop() if interfere else False:
+                    for name, found in other.items():
+                        assert found is not None
+                        obstore.put(shelf.objects, name, found.data)
+
+            monkeypatch.setattr(ledger, "confirm", confirmed)
+            publish(store, ledger)
+
+        assert store.images()["job_id"].tolist() == [1, 2]
+        assert store.jobs()["job_id"].tolist() == [1, 2]
 
 
 class TestLease:
