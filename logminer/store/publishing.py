@@ -216,12 +216,12 @@ def _replace_day(store: Store, ledger: Ledger, each: _Day) -> _Day:
     # What was kept of a trace stays until something newer is kept of it.
     kept = rows["preambles"]["job_id"].to_pylist()
     owners = {table: kept if table == "preambles" else each.job_ids for table in FILES}
-    tables = [table for table in FILES if owners[table]]
-    # A newer one is refused before any is replaced.
-    versions = {table: version_of(store, data_file(table, day, ledger.source)) for table in tables}
-    for table in tables:
-        absent = versions[table] is None
-        replace_rows(store, ledger, table, day, owners[table], rows[table], absent=absent)
+    # A newer one is refused before any is replaced, be it one that stays.
+    versions = {table: version_of(store, data_file(table, day, ledger.source)) for table in FILES}
+    for table in FILES:
+        if owners[table]:
+            absent = versions[table] is None
+            replace_rows(store, ledger, table, day, owners[table], rows[table], absent=absent)
     # Each thread keeps what it no longer needs for itself: 30 MB of a first harvest's peak.
     pa.default_memory_pool().release_unused()
     return each

@@ -24,7 +24,7 @@ from obstore.exceptions import PreconditionError
 
 import logminer
 from logminer.errors import BusyError, ChangedError, NotAStoreError, StoreError, UsageError
-from logminer.store import Listing, Store, lease, open_store, publish
+from logminer.store import Ledger, Listing, Store, lease, open_store, publish
 from logminer.store.bucket import Bucket
 from logminer.store.schema import file_schema
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 SOURCE = "gitlab.example.com"
 IMAGES = f"images/date=2026-09-14/{SOURCE}.parquet"
 JOBS = f"jobs/date=2026-09-14/{SOURCE}.parquet"
+PREAMBLES = f"preambles/date=2026-09-14/{SOURCE}.parquet"
 LEDGER = f"state/{SOURCE}.sqlite.zst"
 LOCK = f"state/{SOURCE}.lock"
 
@@ -64,6 +65,20 @@ def rows(content: bytes) -> pd.DataFrame:
     """Return the rows of one file."""
     frame: pd.DataFrame = pq.ParquetFile(io.BytesIO(content)).read().to_pandas()
     return frame
+
+
+def before_a_put(
+    monkeypatch: pytest.MonkeyPatch, ledger: Ledger, act: Callable[[], object]
+) -> None:
+    """Have somebody else act once, between what was read and the PUT that replaces it."""
+    confirm, acts = ledger.confirm, [act]
+
+    def confirmed() -> None:
+        confirm()
+        while acts:
+            acts.pop()()
+
+    monkeypatch.setattr(ledger, "confirm", confirmed)
 
 
 class StoreTests:
@@ -404,7 +419,7 @@ class TestConditions:
     def test_few_requests(self, s3: S3, store: Store, bucket: str, make_harvested: Make) -> None:
         """A new file is asked for once, one that is there a second time: then its rows are needed.
 
-        What is kept of traces is not asked for where nothing is kept.
+        What was kept of traces is only looked at: a newer file is refused.
         """
         asked = []
         for number in (1, 2):
@@ -414,7 +429,8 @@ class TestConditions:
             names = [path.removeprefix(f"/{bucket}/p/") for path in paths]
             asked.append([name for name in names if name.endswith(".parquet")])
 
-        assert asked == [[IMAGES, JOBS], [IMAGES, JOBS, IMAGES, JOBS]]
+        looked = [PREAMBLES, IMAGES, JOBS]
+        assert [sorted(each) for each in asked] == [sorted(looked), sorted([*looked, IMAGES, JOBS])]
 
     def test_refused(self, store: Store) -> None:
         """A PUT whose condition fails changes nothing."""
@@ -473,14 +489,9 @@ class TestConditions:
         assert other is not None
         with store.open_ledger(SOURCE) as ledger:
             ledger.commit([make_harvested(3)])
-            confirm, interfere = ledger.confirm, [True]
-
-            def confirmed() -> None:
-                confirm()
-                if interfere.pop() if interfere else False:
-                    obstore.put(shelf.objects, IMAGES, other.data)
-
-            monkeypatch.setattr(ledger, "confirm", confirmed)
+            before_a_put(
+                monkeypatch, ledger, lambda: obstore.put(shelf.objects, IMAGES, other.data)
+            )
             publish(store, ledger)
 
         assert store.images()["job_id"].tolist() == [1, 3]
@@ -492,21 +503,16 @@ class TestConditions:
         harvest(store, [make_harvested(1)])
         shelf = store.shelf
         assert isinstance(shelf, Bucket)
-        other = {name: shelf.fetch(name) for name in (IMAGES, JOBS)}
-        for name in other:
+        files = {name: shelf.read(name) or b"" for name in (IMAGES, JOBS)}
+        for name in files:
             obstore.delete(shelf.objects, name)
         with store.open_ledger(SOURCE) as ledger:
             ledger.commit([make_harvested(2)])
-            confirm, interfere = ledger.confirm, [True]
-
-            def confirmed() -> None:
-                confirm()
-                if interfere.pop() if interfere else False:
-                    for name, found in other.items():
-                        assert found is not None
-                        obstore.put(shelf.objects, name, found.data)
-
-            monkeypatch.setattr(ledger, "confirm", confirmed)
+            before_a_put(
+                monkeypatch,
+                ledger,
+                lambda: [obstore.put(shelf.objects, *file) for file in files.items()],
+            )
             publish(store, ledger)
 
         assert store.images()["job_id"].tolist() == [1, 2]
