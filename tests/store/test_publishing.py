@@ -590,6 +590,19 @@ class TestForeignFiles:
         with pytest.raises(StoreError, match=complaint):
             harvest(store, [make_harvested(2)])
 
+    def test_newer_beside(self, store: Store, make_harvested: Callable[..., Harvested]) -> None:
+        """A newer file of what was kept is refused, though nothing new is kept, and before all."""
+        harvest(store, [make_harvested(1)])
+        beside = store.path / IMAGES.replace("images", "preambles", 1)
+        beside.parent.mkdir(parents=True)
+        rows = pq.ParquetFile(store.path / IMAGES).read()
+        pq.write_table(rows.replace_schema_metadata({"schema_version": "3"}), beside)
+        before = (store.path / IMAGES).read_bytes(), (store.path / JOBS).read_bytes()
+        with pytest.raises(StoreError, match="preambles.* was written by a newer logminer"):
+            harvest(store, [make_harvested(2)])
+
+        assert ((store.path / IMAGES).read_bytes(), (store.path / JOBS).read_bytes()) == before
+
     def test_nothing_but_data(self, store: Store, make_harvested: Callable[..., Harvested]) -> None:
         """A file says its schema version and nothing of pandas; it has no column `date`."""
         harvest(store, [make_harvested(1)])
