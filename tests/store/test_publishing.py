@@ -598,7 +598,7 @@ class TestForeignFiles:
         rows = pq.ParquetFile(store.path / IMAGES).read()
         pq.write_table(rows.replace_schema_metadata({"schema_version": "3"}), beside)
         before = (store.path / IMAGES).read_bytes(), (store.path / JOBS).read_bytes()
-        with pytest.raises(StoreError, match="preambles.* was written by a newer logminer"):
+        with pytest.raises(StoreError, match=r"preambles.* was written by a newer logminer"):
             harvest(store, [make_harvested(2)])
 
         assert ((store.path / IMAGES).read_bytes(), (store.path / JOBS).read_bytes()) == before
