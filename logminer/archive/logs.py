@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -21,11 +20,13 @@ from logminer.model import MAX_TRACE_BYTES
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from types import TracebackType
 
     from logminer.model import Job
+
+T = TypeVar("T")
 
 CHUNK: Final = 1 << 17
 """Bytes read at a time."""
@@ -69,97 +70,124 @@ class Opened(NamedTuple):
     """When it was written last, in Unix seconds."""
 
 
-def located(log: Log) -> str:
-    """Return where the log itself lies: in the directory of an archived job, the one that counts.
-
-    Raises NoLogError where there is none.
-    """
-    if not log.directory:
-        return log.path
-    with _OneLine(log.path):
-        # The newest artifact first. Names are tried and not listed: that would be a third of what
-        # it costs to open and read a log.
-        for artifact in sorted(filter(is_number, _names(log.path)), key=int, reverse=True):
-            for packed in PREFERENCE:
-                path = f"{log.path}/{artifact}/job.log{packed}"
-                try:
-                    os.lstat(path)
-                except (FileNotFoundError, NotADirectoryError):
-                    continue
-                return path
-    raise NoLogError(f"{log.path}: no job log in it")
-
-
 def size_of(log: Log) -> int:
-    """Return the bytes of a log as it lies there; raises as `located` and `opened` do."""
+    """Return the bytes of a log as it lies there; raises as `opened` does."""
     if log.size is not None:
         return log.size
-    path = located(log)
-    with _OneLine(path):
-        return os.stat(path).st_size  # noqa: PTH116 -- as above
+    return _first(log, _stat).st_size
 
 
-def _names(directory: str) -> list[str]:
-    """Return the names of what lies in a directory; nothing lies in a file."""
-    try:
-        return os.listdir(directory)  # noqa: PTH208 -- a third of the time that pathlib takes
-    except NotADirectoryError:
-        return []
-
-
-def opened(path: str, log: Log, *, content: bytes | None = None) -> AbstractContextManager[Opened]:
-    """Give the bytes of a log, unpacked, in pieces of bounded size.
+def opened(log: Log, *, content: bytes | None = None) -> AbstractContextManager[Opened]:
+    """Open a log, and give its bytes, unpacked, in pieces of bounded size; for a `with`.
 
     `content` is what lies there, where it was read already.
 
-    Raises NotFoundError for one that is gone, UnexpectedAnswerError where it cannot be read, does
-    not unpack, unfolds beyond `MAX_TRACE_BYTES`, or (at the end) changed while it was read.
+    Raises NoLogError for a job that has none, NotFoundError for one that is gone,
+    UnexpectedAnswerError where it cannot be read, does not unpack, unfolds beyond
+    `MAX_TRACE_BYTES`, or (at the end) changed while it was read.
     """
-    codec = _CODECS.get(path[path.rfind(".") :])
-    if buckets.is_url(path):
-        return _of_bucket(path, log, codec, content)
-    return _File(path) if codec is None else _packed_file(path, codec)
+    if buckets.is_url(log.path):
+        return _of_bucket(log, content)
+    file = _first(log, _File)
+    codec = _codec(file.path)
+    return file if codec is None else _packed_file(file, codec)
+
+
+def _first(log: Log, use: Callable[[str], T]) -> T:
+    """Use the file that is the log: in the directory of an archived job, the one that counts.
+
+    Each place is tried and not looked at first: that costs a third of what opening a log does.
+    """
+    if not log.directory:
+        with _OneLine(log.path):
+            return use(log.path)
+    for path in _places(log.path):
+        with _OneLine(path):
+            try:
+                return use(path)
+            except (FileNotFoundError, NotADirectoryError):
+                if os.path.lexists(path):  # a link that leads nowhere, to a lost volume perhaps
+                    raise
+    raise NoLogError(f"{log.path}: no job log in it")
+
+
+def _places(directory: str) -> list[str]:
+    """Return where the log of an archived job may lie; the newest artifact's first."""
+    with _OneLine(directory):
+        try:
+            names = os.listdir(directory)  # noqa: PTH208 -- a third of the time that pathlib takes
+        except NotADirectoryError:
+            names = []
+    return [
+        f"{directory}/{artifact}/job.log{packed}"
+        for artifact in sorted(filter(is_number, names), key=int, reverse=True)
+        for packed in PREFERENCE
+    ]
+
+
+def _stat(path: str) -> os.stat_result:
+    """Return the status of a file; raises UnexpectedAnswerError where it is another thing."""
+    return _of_file(path, os.stat(path))  # noqa: PTH116 -- as above
+
+
+def _of_file(path: str, status: os.stat_result) -> os.stat_result:
+    """Return the status of a file; raises UnexpectedAnswerError where it is another thing."""
+    if not stat.S_ISREG(status.st_mode):
+        raise UnexpectedAnswerError(f"{path}: no file")
+    return status
+
+
+def _codec(path: str) -> str | None:
+    """Return how a log is packed, by its name; None where it is not."""
+    return _CODECS.get(path[path.rfind(".") :])
 
 
 @contextlib.contextmanager
-def _of_bucket(path: str, log: Log, codec: str | None, content: bytes | None) -> Iterator[Opened]:
-    object_ = buckets.Object(path, log.size or 0, log.version)
-    with _OneLine(path), buckets.opened(object_, content=content) as (source, written):
-        yield Opened(_unpacked(path, source, codec), written)
+def _of_bucket(log: Log, content: bytes | None) -> Iterator[Opened]:
+    object_ = buckets.Object(log.path, log.size or 0, log.version)
+    with _OneLine(log.path), buckets.opened(object_, content=content) as (source, written):
+        yield Opened(_unpacked(log.path, source, _codec(log.path)), written)
 
 
 @contextlib.contextmanager
-def _packed_file(path: str, codec: str) -> Iterator[Opened]:
-    file = _File(path)
+def _packed_file(file: _File, codec: str) -> Iterator[Opened]:
     with file as plain, pa.PythonFile(os.fdopen(os.dup(file.descriptor), "rb"), "r") as source:
-        yield Opened(_unpacked(path, source, codec), plain.written)
+        yield Opened(_unpacked(file.path, source, codec), plain.written)
 
 
 class _File:
-    """A file of a disk, as it is: open in a `with`, at whose end it must be what it was.
+    """A file of a disk, as it is: open, and in a `with`, at whose end it must be what it was.
 
     A class, as `_OneLine` is one: most logs of most archives are read through it.
     """
 
-    __slots__ = ("_before", "_path", "descriptor")
+    __slots__ = ("_before", "descriptor", "path")
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        """Open it."""
+        self.path = path
+        # Never waits: a FIFO that nobody writes to would hold us for ever.
+        self.descriptor: int = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            self._before = _of_file(path, os.fstat(self.descriptor))
+        except BaseException:
+            os.close(self.descriptor)
+            raise
 
     def __enter__(self) -> Opened:
-        """Open it."""
-        with _OneLine(self._path):
-            # Never waits: a FIFO that nobody writes to would hold us for ever.
-            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-            self.descriptor: int = os.open(self._path, flags)
-            try:
-                before = self._before = _file_status(self._path, self.descriptor)
-            except BaseException:
-                os.close(self.descriptor)
-                raise
-        # One of an ordinary size comes in one piece.
-        read = partial(os.read, self.descriptor, min(before.st_size + 1, WHOLE))
-        return Opened(iter(read, b""), before.st_mtime)
+        """Read it."""
+        return Opened(self._pieces(), self._before.st_mtime)
+
+    def _pieces(self) -> Iterator[bytes]:
+        """Yield its bytes; one of an ordinary size comes in one piece, for which one call does."""
+        size = self._before.st_size
+        room = min(size + 1, WHOLE)
+        had = 0
+        while piece := os.read(self.descriptor, room):
+            yield piece
+            had += len(piece)
+            if had == size and len(piece) < room:
+                return
 
     def __exit__(
         self,
@@ -168,7 +196,7 @@ class _File:
         trace: TracebackType | None,
     ) -> None:
         """Close it, and look whether it has changed."""
-        one_line = _OneLine(self._path)
+        one_line = _OneLine(self.path)
         with one_line:
             try:
                 before, after = self._before, os.fstat(self.descriptor)
@@ -177,15 +205,7 @@ class _File:
         one_line.__exit__(kind, error, trace)
         changed = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
         if changed and error is None:
-            raise UnexpectedAnswerError(f"{self._path}: changed while it was read")
-
-
-def _file_status(path: str, descriptor: int) -> os.stat_result:
-    """Return the status of an open file; raises UnexpectedAnswerError where it is another thing."""
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise UnexpectedAnswerError(f"{path}: no file")
-    return status
+            raise UnexpectedAnswerError(f"{self.path}: changed while it was read")
 
 
 def _unpacked(path: str, source: pa.NativeFile, codec: str | None) -> Iterator[bytes]:

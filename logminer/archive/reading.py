@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from logminer.archive import buckets
-from logminer.archive.logs import NoLogError, located, opened
+from logminer.archive.logs import NoLogError, opened
 from logminer.archive.progress import Tally
 from logminer.errors import NotFoundError, UnexpectedAnswerError
 from logminer.model import PREPARE_STEP, SETTLED, Depth, Harvested, Job, TraceState
@@ -97,7 +97,7 @@ def _read_one(
     log: Log, order: Order, upstreams: Upstreams, tally: Tally, content: bytes | None
 ) -> Harvested | None:
     """Return what a job contributes; None where its log may still grow."""
-    with opened(located(log), log, content=content) as (chunks, written):
+    with opened(log, content=content) as (chunks, written):
         if log.live and written > (order.now - SETTLED).timestamp():
             tally.waiting += 1
             return None

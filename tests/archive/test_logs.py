@@ -19,6 +19,7 @@ from logminer.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from logminer.archive import Tally
     from logminer.archive.reading import Order
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     Digests = Callable[[Path], dict[str, str]]
 
 HOUR = 3_600
-LOG = logs.Log("", 1, 1, dt.date(2026, 9, 14), live=False)
 
 
 def test_packed(  # noqa: PLR0913, PLR0917 -- what the test looks at
@@ -141,20 +141,36 @@ def test_changed_meanwhile(
     assert (second.jobs_done, second.read) == (1, len(log) + 5)
 
 
+@pytest.mark.parametrize("most", [1, 5, 100])
+def test_short_reads(
+    put: Put, log: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """A file system that gives less than it was asked for costs no byte."""
+    path = put(tmp_path / "archive", 1, log[:300])
+    found = logs.Log(str(path), 1, 1, dt.date(2026, 9, 14), live=False)
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda file, size: read(file, min(size, most)))
+    with logs.opened(found) as opened:
+        pieces = list(opened.chunks)
+
+    assert b"".join(pieces) == log[:300]
+    assert max(map(len, pieces)) == most
+
+
 def test_a_fault_of_ours(
     put: Put, log: bytes, dig: Dig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A log on which our own code fails is named, and costs nobody else a row."""
     put(tmp_path / "archive", 1, log)
     put(tmp_path / "archive", 2, log * 2)
-    located = logs.located
+    opened = logs.opened
 
-    def faulty(found: logs.Log) -> str:
+    def faulty(found: logs.Log, content: bytes | None) -> AbstractContextManager[logs.Opened]:
         if found.job_id == 1:
             raise ZeroDivisionError
-        return located(found)
+        return opened(found, content=content)
 
-    monkeypatch.setattr(reading, "located", faulty)
+    monkeypatch.setattr(reading, "opened", faulty)
     tally = dig(tmp_path / "archive")
 
     assert (tally.jobs_done, tally.failed, tally.exit_code) == (1, 1, 3)
@@ -162,7 +178,10 @@ def test_a_fault_of_ours(
 
 
 def test_gone_meanwhile(put: Put, log: bytes, dig: Dig, tmp_path: Path) -> None:
-    """One log deleted since it was found is a fact; a whole batch of them is not believed."""
+    """One log deleted since it was found is a fact; a whole batch of them is not believed.
+
+    An older log is not read in place of the newest.
+    """
     root = tmp_path / "archive"
     for job_id in range(1, 12):
         path = put(root, job_id, log)
@@ -172,9 +191,16 @@ def test_gone_meanwhile(put: Put, log: bytes, dig: Dig, tmp_path: Path) -> None:
     put(tmp_path / "other", 20, log)
     few = dig(path.parents[1], tmp_path / "other")
 
+    put(tmp_path / "two", 21, b"an older one\n", artifact=9)
+    newest = put(tmp_path / "two", 21, log, artifact=10)
+    newest.unlink()
+    newest.symlink_to(tmp_path / "unmounted" / newest.name)
+    one_of_two = dig(tmp_path / "two")
+
     assert (lost.jobs_done, lost.gone, lost.exit_code) == (0, 0, 3)
     assert "does every worker see the archive" in lost.failures[0]
     assert (few.jobs_done, few.gone, few.exit_code) == (1, 1, 0)
+    assert (one_of_two.jobs_done, one_of_two.gone) == (0, 1)
 
 
 def test_live(log: bytes, dig: Dig, tmp_path: Path) -> None:
@@ -263,7 +289,8 @@ def test_a_file_server_that_fails_in_the_end(
     put: Put, log: bytes, dig: Dig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is named in one line whenever it fails, and no descriptor is left open."""
-    put(tmp_path / "archive", 1, log)
+    path = put(tmp_path / "archive", 1, log)
+    found = logs.Log(str(path), 1, 1, dt.date(2026, 9, 14), live=False)
     fstat = os.fstat
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     for good in (0, 1):
@@ -278,7 +305,7 @@ def test_a_file_server_that_fails_in_the_end(
             context.setattr(os, "fstat", stale)
             with (
                 pytest.raises(UnexpectedAnswerError, match=r"cannot be read \(Stale file handle\)"),
-                logs.opened(str(next((tmp_path / "archive").rglob("job.log"))), LOG) as opened,
+                logs.opened(found) as opened,
             ):
                 b"".join(opened.chunks)
 

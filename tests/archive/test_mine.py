@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 import logminer
-from logminer.archive import Options, Tally, estimate, mine, run
+from logminer.archive import Options, Tally, estimate, logs, mine, run
 from logminer.archive.engines import local
 from logminer.archive.processes import _Worker
 from logminer.archive.reading import read
@@ -83,12 +83,21 @@ def test_a_second_time_nothing_is_read(
     archive: Path, dig: Dig, tmp_path: Path, digests: Digests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is done is walked through; no log is opened, and no byte of the dataset changes."""
+    opened = []
+    file = logs._File
+
+    def noted(path: str) -> logs._File:
+        found = file(path)
+        opened.append(path)
+        return found
+
+    monkeypatch.setattr(logs, "_File", noted)
     first = dig(archive)
     before = digests(tmp_path / "store" / "images"), digests(tmp_path / "store" / "jobs")
-    monkeypatch.setattr("logminer.archive.reading.opened", None)  # whoever opens a log fails
+    before_opened = len(opened)
     second = dig(archive)
 
-    assert first.jobs_done == second.known > 50
+    assert first.jobs_done == second.known == before_opened == len(opened) > 50
     assert (second.jobs_done, second.days, second.exit_code) == (0, 0, 0)
     assert (digests(tmp_path / "store" / "images"), digests(tmp_path / "store" / "jobs")) == before
 
