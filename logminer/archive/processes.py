@@ -6,6 +6,7 @@ what is particular to ours is settled in each of them, never in the server.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PRELOADED: Final = ["logminer.archive.worker"]
+
+_COLLECTING: Final = 50_000
+"""Objects more than were freed before garbage is looked for: as many as some batches make."""
 
 _STARTING: Final = threading.Lock()
 """Held while a process begins: two at once would take each other's empty program for the real one.
@@ -85,6 +89,9 @@ def _settle() -> None:
     """Leave Ctrl-C to the parent, do without pandas, and end with the parent, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _forgo_pandas()
+    # What a batch makes lives until its end and has no cycles: nothing to look through it for.
+    gc.freeze()
+    gc.set_threshold(_COLLECTING)
     parent = multiprocessing.parent_process()
 
     def follow() -> None:

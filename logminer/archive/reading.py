@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from logminer.archive import buckets
 from logminer.archive.logs import NoLogError, opened
 from logminer.archive.progress import Tally
 from logminer.errors import NotFoundError, UnexpectedAnswerError
@@ -25,8 +24,9 @@ from logminer.trace import VERSION, Extractor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
-    from logminer.archive.logs import Log
+    from logminer.archive.logs import Log, Opened
     from logminer.reference.upstream import Mirror
 
 UNKNOWN = "unknown"
@@ -65,9 +65,9 @@ def read(order: Order) -> Reaped:
     tally = Tally()
     harvested = []
     upstreams = _upstreams(order.mirrors)
-    for log, content in _with_content(order.logs):
+    for log, file in opened(order.logs):
         try:
-            each = _read_one(log, order, upstreams, tally, content)
+            each = _read_one(log, file, order, upstreams, tally)
         except NoLogError:
             tally.without_log += 1
         except NotFoundError:
@@ -84,20 +84,15 @@ def read(order: Order) -> Reaped:
     return Reaped(sheaf=Sheaf.of(harvested) if harvested else None, tally=tally)
 
 
-def _with_content(logs: tuple[Log, ...]) -> Iterator[tuple[Log, bytes | None]]:
-    """Yield logs; with their bytes where it pays to ask for those of several at a time."""
-    if any(buckets.is_url(log.path) for log in logs):
-        objects = [buckets.Object(log.path, log.size or 0, log.version) for log in logs]
-        yield from zip(logs, buckets.fetched(objects), strict=True)
-    else:
-        yield from ((log, None) for log in logs)
-
-
 def _read_one(
-    log: Log, order: Order, upstreams: Upstreams, tally: Tally, content: bytes | None
+    log: Log,
+    file: AbstractContextManager[Opened],
+    order: Order,
+    upstreams: Upstreams,
+    tally: Tally,
 ) -> Harvested | None:
     """Return what a job contributes; None where its log may still grow."""
-    with opened(log, content=content) as (chunks, written):
+    with file as (chunks, written):
         if log.live and written > (order.now - SETTLED).timestamp():
             tally.waiting += 1
             return None

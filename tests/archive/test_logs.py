@@ -19,7 +19,6 @@ from logminer.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
     from logminer.archive import Tally
     from logminer.archive.reading import Order
@@ -150,8 +149,9 @@ def test_short_reads(
     found = logs.Log(str(path), 1, 1, dt.date(2026, 9, 14), live=False)
     read = os.read
     monkeypatch.setattr(os, "read", lambda file, size: read(file, min(size, most)))
-    with logs.opened(found) as opened:
-        pieces = list(opened.chunks)
+    for _, file in logs.opened([found]):
+        with file as opened:
+            pieces = list(opened.chunks)
 
     assert b"".join(pieces) == log[:300]
     assert max(map(len, pieces)) == most
@@ -163,14 +163,14 @@ def test_a_fault_of_ours(
     """A log on which our own code fails is named, and costs nobody else a row."""
     put(tmp_path / "archive", 1, log)
     put(tmp_path / "archive", 2, log * 2)
-    opened = logs.opened
+    file = logs._File
 
-    def faulty(found: logs.Log, content: bytes | None) -> AbstractContextManager[logs.Opened]:
-        if found.job_id == 1:
+    def faulty(path: str) -> logs._File:
+        if "/2026_09_14/1/" in path:
             raise ZeroDivisionError
-        return opened(found, content=content)
+        return file(path)
 
-    monkeypatch.setattr(reading, "opened", faulty)
+    monkeypatch.setattr(logs, "_File", faulty)
     tally = dig(tmp_path / "archive")
 
     assert (tally.jobs_done, tally.failed, tally.exit_code) == (1, 1, 3)
@@ -303,11 +303,14 @@ def test_a_file_server_that_fails_in_the_end(
 
         with monkeypatch.context() as context:
             context.setattr(os, "fstat", stale)
-            with (
-                pytest.raises(UnexpectedAnswerError, match=r"cannot be read \(Stale file handle\)"),
-                logs.opened(found) as opened,
-            ):
-                b"".join(opened.chunks)
+            for _, file in logs.opened([found]):
+                with (
+                    pytest.raises(
+                        UnexpectedAnswerError, match=r"cannot be read \(Stale file handle\)"
+                    ),
+                    file as opened,
+                ):
+                    b"".join(opened.chunks)
 
     assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
     assert dig(tmp_path / "archive").jobs_done == 1
