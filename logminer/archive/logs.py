@@ -7,6 +7,7 @@ while it is read, a packed megabyte that unfolds to a terabyte. Each ends in one
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import stat
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
@@ -88,11 +89,17 @@ def opened(logs: Sequence[Log]) -> Iterator[tuple[Log, AbstractContextManager[Op
     UnexpectedAnswerError where it cannot be read, does not unpack, unfolds beyond
     `MAX_TRACE_BYTES`, or (at the end) changed while it was read.
     """
-    if any(buckets.is_url(log.path) for log in logs):
-        objects = [buckets.Object(log.path, log.size or 0, log.version) for log in logs]
-        for log, content in zip(logs, buckets.fetched(objects), strict=True):
-            yield log, _of_bucket(log, content)
-        return
+    for in_bucket, some in itertools.groupby(logs, lambda log: buckets.is_url(log.path)):
+        yield from (_of_buckets if in_bucket else _of_disks)(list(some))
+
+
+def _of_buckets(logs: list[Log]) -> Iterator[tuple[Log, AbstractContextManager[Opened]]]:
+    objects = [buckets.Object(log.path, log.size or 0, log.version) for log in logs]
+    for log, object_, content in zip(logs, objects, buckets.fetched(objects), strict=True):
+        yield log, _object(object_, content)
+
+
+def _of_disks(logs: list[Log]) -> Iterator[tuple[Log, AbstractContextManager[Opened]]]:
     for begin in range(0, len(logs), _AHEAD):
         some = logs[begin : begin + _AHEAD]
         files: list[_File] = []
@@ -179,10 +186,10 @@ def _codec(path: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _of_bucket(log: Log, content: bytes | None) -> Iterator[Opened]:
-    object_ = buckets.Object(log.path, log.size or 0, log.version)
-    with _OneLine(log.path), buckets.opened(object_, content=content) as (source, written):
-        yield Opened(_unpacked(log.path, source, _codec(log.path)), written)
+def _object(object_: buckets.Object, content: bytes | None) -> Iterator[Opened]:
+    url = object_.url
+    with _OneLine(url), buckets.opened(object_, content=content) as (source, written):
+        yield Opened(_unpacked(url, source, _codec(url)), written)
 
 
 @contextlib.contextmanager

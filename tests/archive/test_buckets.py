@@ -63,6 +63,20 @@ def test_the_same_as_from_a_disk(
         assert digests(tmp_path / "there" / table) == digests(tmp_path / "here" / table)
 
 
+def test_a_disk_and_a_bucket(
+    put: Put, log: bytes, bucket: ObjectStore, dig: Dig, tmp_path: Path
+) -> None:
+    """One batch may have logs of both; each is read from where it lies."""
+    put(tmp_path / "above", 1, log)
+    upload(tmp_path / "above", bucket)
+    put(tmp_path / "here", 2, log * 2)
+    put(tmp_path / "here", 3, b"PK", name="artifacts.zip")
+    tally = dig(tmp_path / "here", URL)
+
+    assert (tally.jobs_done, tally.read) == (2, 3 * len(log))
+    assert (tally.without_log, tally.failed, tally.gone) == (1, 0, 0)
+
+
 def test_in_pieces(  # noqa: PLR0913, PLR0917 -- what the test looks at
     put: Put,
     log: bytes,
