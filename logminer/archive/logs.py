@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import os
 import stat
+import threading
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import pyarrow as pa
@@ -32,12 +33,12 @@ T = TypeVar("T")
 CHUNK: Final = 1 << 17
 """Bytes read at a time."""
 
-_AHEAD: Final = 16
-"""Logs that are opened before the first of them is read: to go to and fro between the system's
-directories and what reads a log costs a twentieth of the time."""
-
 WHOLE: Final = 1 << 20
 """Bytes read at a time of what is not packed: most logs are shorter."""
+
+_AHEAD: Final = 16
+"""Logs that are opened before the first of them is read: alternating between opening and reading
+costs a twentieth of the time."""
 
 _CODECS: Final = {".gz": "gzip", ".zst": "zstd"}
 
@@ -83,74 +84,87 @@ def size_of(log: Log) -> int:
 
 
 def opened(logs: Sequence[Log]) -> Iterator[tuple[Log, AbstractContextManager[Opened]]]:
-    """Yield logs, each open: a `with` gives its bytes, unpacked, in pieces of bounded size.
+    """Yield logs, each with what gives its bytes, unpacked, in pieces of bounded size.
 
-    Entering it raises NoLogError for a job that has none, NotFoundError for one that is gone,
-    UnexpectedAnswerError where it cannot be read, does not unpack, unfolds beyond
-    `MAX_TRACE_BYTES`, or (at the end) changed while it was read.
+    That is to be entered before the next log is asked for. Entering it raises NoLogError for a job
+    that has none, NotFoundError for one that is gone, UnexpectedAnswerError where it cannot be
+    read, does not unpack, unfolds beyond `MAX_TRACE_BYTES`, or (at the end) changed while it was
+    read.
     """
-    for in_bucket, some in itertools.groupby(logs, lambda log: buckets.is_url(log.path)):
-        yield from (_of_buckets if in_bucket else _of_disks)(list(some))
+    for in_bucket, group in itertools.groupby(logs, lambda log: buckets.is_url(log.path)):
+        some = list(group)
+        yield from _of_bucket(some) if in_bucket else _of_disk(some)
 
 
-def _of_buckets(logs: list[Log]) -> Iterator[tuple[Log, AbstractContextManager[Opened]]]:
+def _of_bucket(logs: list[Log]) -> Iterator[tuple[Log, AbstractContextManager[Opened]]]:
+    """Yield objects of buckets; of several the bytes are asked for at a time."""
     objects = [buckets.Object(log.path, log.size or 0, log.version) for log in logs]
-    for log, object_, content in zip(logs, objects, buckets.fetched(objects), strict=True):
-        yield log, _object(object_, content)
+    for log, each, content in zip(logs, objects, buckets.fetched(objects), strict=True):
+        yield log, _from_bucket(each, content)
 
 
-def _of_disks(logs: list[Log]) -> Iterator[tuple[Log, AbstractContextManager[Opened]]]:
-    for begin in range(0, len(logs), _AHEAD):
-        some = logs[begin : begin + _AHEAD]
-        files: list[_File] = []
-        try:
-            yield from zip(some, [_tried(log, files) for log in some], strict=True)
-        finally:
-            for file in files:
-                file.close()
+def _of_disk(logs: list[Log]) -> Iterator[tuple[Log, AbstractContextManager[Opened]]]:
+    """Yield files; several are opened at a time, where this process can have one such reader only.
+
+    Of readers in other threads there may be many, as on a cluster, and of descriptors too few.
+    """
+    ahead = _AHEAD if threading.current_thread() is threading.main_thread() else 1
+    for begin in range(0, len(logs), ahead):
+        with contextlib.ExitStack() as files:
+            yield from [(log, _tried(log, files)) for log in logs[begin : begin + ahead]]
 
 
-def _tried(log: Log, files: list[_File]) -> AbstractContextManager[Opened]:
-    """Open a log and add its file to these; what goes wrong is raised when it is to be read."""
+def _tried(log: Log, files: contextlib.ExitStack) -> AbstractContextManager[Opened]:
+    """Open a log until `files` ends; what goes wrong is raised when it is to be read."""
     try:
         file = _first(log, _File)
-    except Exception as error:  # noqa: BLE001 -- it is raised, in its turn
-        return _Failed(error)
-    files.append(file)
-    codec = _codec(file.path)
-    return file if codec is None else _packed_file(file, codec)
+    except Exception:  # noqa: BLE001 -- it is raised in its turn
+        return _InTurn(log)
+    files.callback(file.close)
+    return _content(file)
 
 
-class _Failed:
-    """A log that could not be opened: raises that where it is to be read."""
+class _InTurn:
+    """A log that could not be opened ahead: tried again where it is to be read.
 
-    def __init__(self, error: Exception) -> None:
-        """Keep it."""
-        self._error = error
+    It fails there as it did before, unless too many files were open.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
 
     def __enter__(self) -> Opened:
-        """Raise it."""
-        raise self._error
+        """Open it."""
+        self._opened = _content(_first(self._log, _File))
+        return self._opened.__enter__()
 
-    def __exit__(self, *_: object) -> None:
-        """Never come to."""
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it, and look whether it has changed."""
+        self._opened.__exit__(kind, error, trace)
 
 
 def _first(log: Log, use: Callable[[str], T]) -> T:
-    """Use the file that is the log: in the directory of an archived job, the one that counts.
-
-    Each place is tried and not looked at first: that costs a third of what opening a log does.
-    """
+    """Use the file that is the log: in the directory of an archived job, the one that counts."""
     if not log.directory:
         with _OneLine(log.path):
             return use(log.path)
-    for path in _places(log.path):
+    places = _places(log.path)
+    for path in places[:1]:
+        # Nearly always there: to look for it first would be a tenth of what it costs to open it.
+        with _OneLine(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return use(path)
+    for path in places:
         with _OneLine(path):
             try:
-                return use(path)
+                os.lstat(path)
             except (FileNotFoundError, NotADirectoryError):
-                if os.path.lexists(path):  # a link that leads nowhere, to a lost volume perhaps
-                    raise
+                continue
+            return use(path)  # it is gone where it is a link that leads nowhere
     raise NoLogError(f"{log.path}: no job log in it")
 
 
@@ -170,11 +184,11 @@ def _places(directory: str) -> list[str]:
 
 def _stat(path: str) -> os.stat_result:
     """Return the status of a file; raises UnexpectedAnswerError where it is another thing."""
-    return _of_file(path, os.stat(path))  # noqa: PTH116 -- as above
+    return _of_file(path, os.stat(path))  # noqa: PTH116 -- half the time that pathlib takes
 
 
 def _of_file(path: str, status: os.stat_result) -> os.stat_result:
-    """Return the status of a file; raises UnexpectedAnswerError where it is another thing."""
+    """Return this status, if it is a file's; raises UnexpectedAnswerError for another thing's."""
     if not stat.S_ISREG(status.st_mode):
         raise UnexpectedAnswerError(f"{path}: no file")
     return status
@@ -186,10 +200,15 @@ def _codec(path: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _object(object_: buckets.Object, content: bytes | None) -> Iterator[Opened]:
-    url = object_.url
-    with _OneLine(url), buckets.opened(object_, content=content) as (source, written):
-        yield Opened(_unpacked(url, source, _codec(url)), written)
+def _from_bucket(each: buckets.Object, content: bytes | None) -> Iterator[Opened]:
+    with _OneLine(each.url), buckets.opened(each, content=content) as (source, written):
+        yield Opened(_unpacked(each.url, source, _codec(each.url)), written)
+
+
+def _content(file: _File) -> AbstractContextManager[Opened]:
+    """Return what gives the bytes of a file, unpacked."""
+    codec = _codec(file.path)
+    return file if codec is None else _packed_file(file, codec)
 
 
 @contextlib.contextmanager
@@ -218,7 +237,7 @@ class _File:
             raise
 
     def close(self) -> None:
-        """Close it, unless it is."""
+        """Close it, unless it is closed."""
         if self.descriptor >= 0:
             descriptor, self.descriptor = self.descriptor, -1
             os.close(descriptor)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _PRELOADED: Final = ["logminer.archive.worker"]
 
 _COLLECTING: Final = 50_000
-"""Objects more than were freed before garbage is looked for: as many as some batches make."""
+"""So many more objects made than freed before garbage is looked for: those of some batches."""
 
 _STARTING: Final = threading.Lock()
 """Held while a process begins: two at once would take each other's empty program for the real one.
@@ -89,7 +89,7 @@ def _settle() -> None:
     """Leave Ctrl-C to the parent, do without pandas, and end with the parent, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _forgo_pandas()
-    # What a batch makes lives until its end and has no cycles: nothing to look through it for.
+    # What a batch makes lives until its end, and has no cycles that garbage could be found in.
     gc.freeze()
     gc.set_threshold(_COLLECTING)
     parent = multiprocessing.parent_process()

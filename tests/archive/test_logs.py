@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
+import gc
 import gzip
 import os
+import resource
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from logminer.archive import logs, reading
-from logminer.errors import UnexpectedAnswerError, UsageError
+from logminer.errors import NotFoundError, UnexpectedAnswerError, UsageError
 from logminer.model import Depth
 from logminer.store import open_store
 
@@ -99,6 +102,7 @@ def test_broken(  # noqa: PLR0913, PLR0917 -- what the test looks at
         monkeypatch.setattr(logs, "MAX_TRACE_BYTES", logs.CHUNK - 1)
     (root / "notes.txt").write_text("not ours")
     (good.parents[1] / "file").write_text("not ours")
+    (good.parents[1] / "999999").write_text("no directory of an artifact")
     (good.parents[2] / "404").write_text("no directory")
     tally = dig(root, workers=workers)
     again = dig(root, workers=workers)
@@ -155,6 +159,133 @@ def test_short_reads(
 
     assert b"".join(pieces) == log[:300]
     assert max(map(len, pieces)) == most
+
+
+def test_one_call(put: Put, log: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ordinary log takes one read."""
+    path = put(tmp_path / "archive", 1, log)
+    found = logs.Log(str(path), 1, 1, dt.date(2026, 9, 14), live=False)
+    sizes = []
+    read = os.read
+
+    def counted(file: int, size: int) -> bytes:
+        sizes.append(size)
+        return read(file, size)
+
+    monkeypatch.setattr(os, "read", counted)
+    for _, file in logs.opened([found]):
+        with file as opened:
+            assert list(opened.chunks) == [log]
+
+    assert sizes == [len(log) + 1]
+
+
+def descriptors() -> int:
+    """Return how many files this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+class TestAhead:
+    """Some logs are opened before the first of them is read."""
+
+    @pytest.fixture
+    def found(self, put: Put, tmp_path: Path) -> list[logs.Log]:
+        """More logs than are opened at a time; each says which it is."""
+        paths = [put(tmp_path / "archive", n, f"{n}\n".encode()) for n in range(1, 41)]
+        return [
+            logs.Log(str(path), n, 1, dt.date(2026, 9, 14), live=False)
+            for n, path in enumerate(paths, 1)
+        ]
+
+    @staticmethod
+    def contents(found: list[logs.Log]) -> list[int]:
+        """Return what all of them say."""
+        said = []
+        for log, file in logs.opened(found):
+            with file as opened:
+                said.append(int(b"".join(opened.chunks)))
+            assert said[-1] == log.job_id
+        return said
+
+    def test_what_is_open_cannot_vanish(self, found: list[logs.Log]) -> None:
+        """A log that is deleted after it was opened is read; one that was not yet is gone."""
+        turns = logs.opened(found)
+        next(turns)
+        for log in found[1:]:
+            Path(log.path).unlink()
+        read = gone = 0
+        for _, file in turns:
+            try:
+                with file as opened:
+                    read += len(list(opened.chunks))
+            except NotFoundError:
+                gone += 1
+
+        assert read > 1
+        assert gone > 1
+        assert read + gone == 39
+
+    def test_one_at_a_time_in_other_threads(self, found: list[logs.Log]) -> None:
+        """Of these there may be more than a process may have files open."""
+        before = descriptors()
+
+        def most() -> int:
+            return max(descriptors() for _ in logs.opened(found))
+
+        with ThreadPoolExecutor(1) as thread:
+            assert thread.submit(self.contents, found).result() == list(range(1, 41))
+            # One to look with, one of the log.
+            assert thread.submit(most).result() == before + 1
+        assert most() > before + 2
+
+    def test_hardly_a_descriptor_left(self, found: list[logs.Log]) -> None:
+        """What cannot be opened ahead is opened in its turn."""
+        top = max(int(each.name) for each in Path("/proc/self/fd").iterdir())
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (top + 3, hard))
+            said = self.contents(found)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+        assert said == list(range(1, 41))
+
+    def test_none_stays_open(self, found: list[logs.Log]) -> None:
+        """Whoever stops in the midst leaves nothing open."""
+        before = descriptors()
+        turns = logs.opened(found)
+        with next(turns)[1]:
+            assert descriptors() > before + 1
+        del turns
+
+        assert descriptors() == before
+
+
+def test_a_job_without_a_log_leaves_no_garbage(put: Put, log: bytes, tmp_path: Path) -> None:
+    """What went wrong holds nothing of its batch: reading processes look rarely for garbage."""
+    paths = [put(tmp_path, 1, log), put(tmp_path, 2, b"PK", name="artifacts.zip")]
+    order = reading.Order(
+        logs=tuple(
+            logs.Log(str(path.parents[1]), n, 1, dt.date(2026, 9, 14), live=False, directory=True)
+            for n, path in enumerate(paths, 1)
+        ),
+        instance="gitlab.example.com",
+        mirrors=(),
+        depth=Depth.FULL,
+        max_bytes=None,
+        now=dt.datetime(2026, 9, 15, tzinfo=dt.UTC),
+    )
+    reading.read(order)
+    gc.collect()
+    gc.disable()
+    try:
+        tally = reading.read(order).tally
+        left = gc.collect()
+    finally:
+        gc.enable()
+
+    assert (tally.jobs_done, tally.without_log) == (1, 1)
+    assert left == 0
 
 
 def test_a_fault_of_ours(

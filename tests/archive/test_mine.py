@@ -94,10 +94,10 @@ def test_a_second_time_nothing_is_read(
     monkeypatch.setattr(logs, "_File", noted)
     first = dig(archive)
     before = digests(tmp_path / "store" / "images"), digests(tmp_path / "store" / "jobs")
-    before_opened = len(opened)
+    so_far = len(opened)
     second = dig(archive)
 
-    assert first.jobs_done == second.known == before_opened == len(opened) > 50
+    assert first.jobs_done == second.known == so_far == len(opened) > 50
     assert (second.jobs_done, second.days, second.exit_code) == (0, 0, 0)
     assert (digests(tmp_path / "store" / "images"), digests(tmp_path / "store" / "jobs")) == before
 
