@@ -6,6 +6,7 @@ import datetime as dt
 import errno
 import gc
 import gzip
+import itertools
 import os
 import resource
 import time
@@ -240,10 +241,11 @@ class TestAhead:
 
     def test_hardly_a_descriptor_left(self, found: list[logs.Log]) -> None:
         """What cannot be opened ahead is opened in its turn."""
-        top = max(int(each.name) for each in Path("/proc/self/fd").iterdir())
+        used = {int(each.name) for each in Path("/proc/self/fd").iterdir()}
+        fourth = list(itertools.islice((n for n in itertools.count() if n not in used), 4))[-1]
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (top + 3, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (fourth + 1, hard))
             said = self.contents(found)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
