@@ -119,33 +119,16 @@ def _tried(log: Log, files: contextlib.ExitStack) -> AbstractContextManager[Open
     try:
         file = _first(log, _File)
     except Exception:  # noqa: BLE001 -- it is raised in its turn
-        return _InTurn(log)
+        return _in_turn(log)
     files.callback(file.close)
     return _content(file)
 
 
-class _InTurn:
-    """A log that could not be opened ahead: tried again where it is to be read.
-
-    It fails there as it did before, unless too many files were open.
-    """
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-
-    def __enter__(self) -> Opened:
-        """Open it."""
-        self._opened = _content(_first(self._log, _File))
-        return self._opened.__enter__()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close it, and look whether it has changed."""
-        self._opened.__exit__(kind, error, trace)
+@contextlib.contextmanager
+def _in_turn(log: Log) -> Iterator[Opened]:
+    """Open a log where it is to be read: it fails as it did ahead, unless too many were open."""
+    with _content(_first(log, _File)) as content:
+        yield content
 
 
 def _first(log: Log, use: Callable[[str], T]) -> T:
