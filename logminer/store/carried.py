@@ -114,6 +114,8 @@ class CarriedLedger(Ledger):
             # The copy need not outlive us.
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA journal_mode = MEMORY")
+            # What is forgotten must not be carried on: zeros pack to nothing.
+            connection.execute("PRAGMA secure_delete = ON")
             return cls(path, connection, lease, bucket, held.pop_all(), version, carried)
 
     def confirm(self) -> None:

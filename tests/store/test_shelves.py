@@ -24,7 +24,7 @@ from obstore.exceptions import PreconditionError
 
 import logminer
 from logminer.errors import BusyError, ChangedError, NotAStoreError, StoreError, UsageError
-from logminer.store import Ledger, Listing, Store, lease, open_store, publish
+from logminer.store import Ledger, Listing, Sheaf, Store, lease, open_store, publish
 from logminer.store.bucket import Bucket
 from logminer.store.schema import file_schema
 
@@ -784,6 +784,17 @@ class TestCarried:
         assert _count(s3, LEDGER, store) == 2
         store.open_ledger(SOURCE).close()
         assert _count(s3, LEDGER, store) == 2
+
+    def test_forgotten(self, s3: S3, bucket: str, store: Store) -> None:
+        """What it has forgotten is not carried on."""
+        packed = os.urandom(500_000), os.urandom(500_000)
+        with store.open_ledger(SOURCE) as ledger:
+            ledger.store_sheaves([Sheaf(jobs=(), projects=(), rows=packed)])
+            ledger.checkpoint()
+            assert len(s3.objects(bucket)[f"p/{LEDGER}"]) > 1_000_000
+            ledger.forget_sheaves()
+
+        assert len(s3.objects(bucket)[f"p/{LEDGER}"]) < 10_000
 
     def test_nothing_left_behind(
         self, store: Store, make_harvested: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
