@@ -196,13 +196,13 @@ class Lines:
             line = data.rfind(b"\n", done, position) + 1
             if 0 < line < stop <= line + MAX_DRAWING:
                 # Nearly every line: short, and ended by LF.
-                bar = data.find(b"\r", line, stop)
-                if bar < 0:
-                    first, last, resumed = line, stop, None
-                else:
+                first, last, resumed = line, stop, None
+                body = data[line:stop]
+                if b"\r" in body:
                     bar = data.find(b"\r", position, stop)
                     first = data.rfind(b"\r", line, position) + 1 or line
                     last = stop if bar < 0 else bar
+                    body = data[first:last]
                     resumed = Resumed(line, None)
                 done = last
             else:
@@ -210,6 +210,7 @@ class Lines:
                     data, position, done, end, stamped=False, resumed=resumed
                 )
                 first, last, done, line = drawing.start, drawing.end, drawing.stop, drawing.line
+                body = data[first:last]
                 resumed = Resumed(line, None)
             if position > last:
                 rules = ()
@@ -218,7 +219,7 @@ class Lines:
             if rules and rules not in self.spent:
                 take(
                     Line(
-                        body=data[first:last],
+                        body=body,
                         rules=rules,
                         begin=first,
                         line=line,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _LF: Final = np.array(0x0A, np.uint8)
 _SHORT: Final = 4096
 """Bytes below which the call costs more than the counting."""
-_BLOCK: Final = 64 * 1024
+_BLOCK: Final = 128 * 1024
 """Bytes that are compared at once: what comes of it is still in the cache when it is counted."""
 
 MAX_CARRY: Final = 4 * MAX_DRAWING
