@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import pyarrow as pa
+from msgspec import Struct
 
 from logminer.archive import buckets
 from logminer.archive.keys import PREFERENCE, is_number
@@ -43,7 +44,7 @@ costs a twentieth of the time."""
 _CODECS: Final = {".gz": "gzip", ".zst": "zstd"}
 
 
-class Log(NamedTuple):
+class Log(Struct, frozen=True, gc=False):
     """A log that was found, or the directory of an archived job that may hold one."""
 
     path: str

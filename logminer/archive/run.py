@@ -332,38 +332,50 @@ def _batches(logs: Iterable[Log], workers: int) -> Iterator[tuple[Log, ...]]:
     the last, for which some logs are held back: else one worker would read a last batch while the
     others have nothing to do.
     """
-    held = min(2 * workers, _HELD) if workers > 1 else 0
     waiting: deque[Log] = deque()
     weight = given = 0
+    size, enough = _sizes(given, workers)
     for log in logs:
         waiting.append(log)
         weight += _weight(log)
-        size = _BATCH // 4 if held and given < 2 * workers else _BATCH
-        while weight >= size + _BATCH * min(max(given - workers, 0), held):
-            batch = _first(waiting, size)
-            weight -= sum(map(_weight, batch))
+        while weight >= enough:
+            batch, lighter = _first(waiting, size)
+            weight -= lighter
             given += 1
+            size, enough = _sizes(given, workers)
             yield batch
     while waiting:
         share = weight // (2 * workers) if workers > 1 else _BATCH
-        batch = _first(waiting, min(max(share, _LEAST), _BATCH))
-        weight -= sum(map(_weight, batch))
+        batch, lighter = _first(waiting, min(max(share, _LEAST), _BATCH))
+        weight -= lighter
         yield batch
 
 
-def _first(waiting: deque[Log], most: int) -> tuple[Log, ...]:
-    """Take logs of this weight from the front, one at least."""
+def _sizes(given: int, workers: int) -> tuple[int, int]:
+    """Return the weight of the next batch, and of what must wait before it is given out."""
+    if workers == 1:
+        return _BATCH, _BATCH
+    held = min(max(given - workers, 0), 2 * workers, _HELD)
+    size = _BATCH // 4 if given < 2 * workers else _BATCH
+    return size, size + _BATCH * held
+
+
+def _first(waiting: deque[Log], most: int) -> tuple[tuple[Log, ...], int]:
+    """Take logs of this weight from the front, one at least; return them and their weight."""
     batch: list[Log] = []
     weight = 0
-    while waiting and (not batch or weight + _weight(waiting[0]) <= most):
-        weight += _weight(waiting[0])
+    while waiting:
+        more = _weight(waiting[0])
+        if batch and weight + more > most:
+            break
+        weight += more
         batch.append(waiting.popleft())
-    return tuple(batch)
+    return tuple(batch), weight
 
 
 def _weight(log: Log) -> int:
     """Return for how many logs this one counts in a batch: those whose bytes fill it, for more."""
-    return max(1, -(-(log.size or 0) * _BATCH // _BATCH_BYTES))
+    return -(-log.size * _BATCH // _BATCH_BYTES) if log.size else 1
 
 
 @contextlib.contextmanager

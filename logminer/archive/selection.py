@@ -10,6 +10,8 @@ import contextlib
 import itertools
 from typing import TYPE_CHECKING, Final, Self
 
+from msgspec.structs import replace
+
 from logminer.archive.description import Described
 from logminer.archive.keys import Projects
 from logminer.archive.listing import Finder
@@ -126,7 +128,7 @@ class Selection:
             job = jobs.get(log.job_id)
             if job is None and state != "open":
                 path = self._paths.get(log.project_id)
-                yield log if path is None else log._replace(project_path=path)
+                yield log if path is None else replace(log, project_path=path)
             elif job is None or not job.is_final:
                 self._tally.waiting += 1
                 self.release([log])
@@ -137,7 +139,7 @@ class Selection:
                     f" one of project {job.project_id}: is this the archive of that instance?"
                 )
             else:
-                yield log._replace(job=job)
+                yield replace(log, job=job)
 
     def _description(self) -> Described | None:
         """Return the described jobs; the file is read now, unless it was."""
