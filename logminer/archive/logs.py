@@ -43,6 +43,12 @@ costs a twentieth of the time."""
 
 _CODECS: Final = {".gz": "gzip", ".zst": "zstd"}
 
+_ABSENT: Final = (FileNotFoundError, NotADirectoryError)
+"""Raised for a place where nothing is."""
+
+_FAULTS: Final = (OSError, pa.ArrowException)
+"""Raised for what cannot be read or does not unpack."""
+
 
 class Log(Struct, frozen=True, gc=False):
     """A log that was found, or the directory of an archived job that may hold one."""
@@ -111,17 +117,21 @@ def _of_disk(logs: list[Log]) -> Iterator[tuple[Log, AbstractContextManager[Open
     """
     ahead = _AHEAD if threading.current_thread() is threading.main_thread() else 1
     for begin in range(0, len(logs), ahead):
-        with contextlib.ExitStack() as files:
+        files: list[_File] = []
+        try:
             yield from [(log, _tried(log, files)) for log in logs[begin : begin + ahead]]
+        finally:
+            for file in files:
+                file.close()
 
 
-def _tried(log: Log, files: contextlib.ExitStack) -> AbstractContextManager[Opened]:
-    """Open a log until `files` ends; what goes wrong is raised when it is to be read."""
+def _tried(log: Log, files: list[_File]) -> AbstractContextManager[Opened]:
+    """Open a log, and note its file; what goes wrong is raised when it is to be read."""
     try:
         file = _first(log, _File)
     except Exception:  # noqa: BLE001 -- it is raised in its turn
         return _in_turn(log)
-    files.callback(file.close)
+    files.append(file)
     return _content(file)
 
 
@@ -134,31 +144,34 @@ def _in_turn(log: Log) -> Iterator[Opened]:
 
 def _first(log: Log, use: Callable[[str], T]) -> T:
     """Use the file that is the log: in the directory of an archived job, the one that counts."""
-    if not log.directory:
-        with _OneLine(log.path):
-            return use(log.path)
-    places = _places(log.path)
-    for path in places[:1]:
-        # Nearly always there: to look for it first would be a tenth of what it costs to open it.
-        with _OneLine(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    path = log.path
+    try:
+        if not log.directory:
             return use(path)
-    for path in places:
-        with _OneLine(path):
+        places = _places(path)
+        for path in places[:1]:
+            # Nearly always there: to look for it first would be a tenth of what opening it costs.
+            try:
+                return use(path)
+            except _ABSENT:  # looked for below like the others
+                continue
+        for path in places:
             try:
                 os.lstat(path)
-            except (FileNotFoundError, NotADirectoryError):
+            except _ABSENT:
                 continue
             return use(path)  # it is gone where it is a link that leads nowhere
+    except _FAULTS as error:
+        raise _said(path, error) from error
     raise NoLogError(f"{log.path}: no job log in it")
 
 
 def _places(directory: str) -> list[str]:
     """Return where the log of an archived job may lie; the newest artifact's first."""
-    with _OneLine(directory):
-        try:
-            names = os.listdir(directory)  # noqa: PTH208 -- a third of the time that pathlib takes
-        except NotADirectoryError:
-            names = []
+    try:
+        names = os.listdir(directory)  # noqa: PTH208 -- a third of the time that pathlib takes
+    except NotADirectoryError:
+        names = []
     return [
         f"{directory}/{artifact}/job.log{packed}"
         for artifact in sorted(filter(is_number, names), key=int, reverse=True)
@@ -185,8 +198,11 @@ def _codec(path: str) -> str | None:
 
 @contextlib.contextmanager
 def _from_bucket(each: buckets.Object, content: bytes | None) -> Iterator[Opened]:
-    with _OneLine(each.url), buckets.opened(each, content=content) as (source, written):
-        yield Opened(_unpacked(each.url, source, _codec(each.url)), written)
+    try:
+        with buckets.opened(each, content=content) as (source, written):
+            yield Opened(_unpacked(each.url, source, _codec(each.url)), written)
+    except _FAULTS as error:
+        raise _said(each.url, error) from error
 
 
 def _content(file: _File) -> AbstractContextManager[Opened]:
@@ -204,7 +220,8 @@ def _packed_file(file: _File, codec: str) -> Iterator[Opened]:
 class _File:
     """A file of a disk, as it is: open, and in a `with`, at whose end it must be what it was.
 
-    A class, as `_OneLine` is one: most logs of most archives are read through it.
+    A class, because a generator in its place costs as much as the system calls that it makes: most
+    logs of most archives are read through it.
     """
 
     __slots__ = ("_before", "descriptor", "path")
@@ -248,13 +265,15 @@ class _File:
         trace: TracebackType | None,
     ) -> None:
         """Close it, and look whether it has changed."""
-        one_line = _OneLine(self.path)
-        with one_line:
+        try:
             try:
                 before, after = self._before, os.fstat(self.descriptor)
             finally:
                 self.close()
-        one_line.__exit__(kind, error, trace)
+        except OSError as fault:
+            raise _said(self.path, fault) from fault
+        if isinstance(error, _FAULTS):
+            raise _said(self.path, error) from error
         changed = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
         if changed and error is None:
             raise UnexpectedAnswerError(f"{self.path}: changed while it was read")
@@ -271,29 +290,9 @@ def _unpacked(path: str, source: pa.NativeFile, codec: str | None) -> Iterator[b
             yield chunk
 
 
-class _OneLine:
-    """Turns what the system says of a file into one line that names it.
-
-    A class, because a generator in its place costs as much as the system calls that it guards.
-    """
-
-    __slots__ = ("_path",)
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        """Guard."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Raise in our own words what is one of the system's."""
-        if isinstance(error, FileNotFoundError):
-            raise NotFoundError(f"{self._path}: gone") from error
-        if isinstance(error, (OSError, pa.ArrowException)):
-            reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-            raise UnexpectedAnswerError(f"{self._path}: cannot be read ({reason})") from error
+def _said(path: str, fault: OSError | pa.ArrowException) -> NotFoundError | UnexpectedAnswerError:
+    """Return what the system says of a file as one line that names it."""
+    if isinstance(fault, FileNotFoundError):
+        return NotFoundError(f"{path}: gone")
+    reason = getattr(fault, "strerror", None) or str(fault).partition("\n")[0]
+    return UnexpectedAnswerError(f"{path}: cannot be read ({reason})")
