@@ -131,6 +131,24 @@ def test_changed_since_it_was_listed(  # noqa: PLR0913, PLR0917 -- what the test
     assert "changed since it was listed" in tally.failures[0]
 
 
+def test_broken(  # noqa: PLR0913, PLR0917 -- what the test looks at
+    put: Put, log: bytes, packed: Packed, bucket: ObjectStore, dig: Dig, tmp_path: Path
+) -> None:
+    """What does not unpack is named, in our words, and costs nobody else a row."""
+    root = tmp_path / "archive"
+    put(root, 1, log)
+    put(root, 2, packed(log * 9, "gzip")[:-20], name="job.log.gz")
+    put(root, 3, b"no zstd at all", name="job.log.zst")
+    upload(root, bucket)
+    tally = dig(URL)
+
+    assert (tally.jobs_done, tally.failed, tally.exit_code) == (1, 2, 3)
+    assert all(
+        each.startswith(f"{URL}/") and "cannot be read (" in each and "\n" not in each
+        for each in tally.failures
+    )
+
+
 def test_a_single_object(
     put: Put, log: bytes, bucket: ObjectStore, dig: Dig, tmp_path: Path
 ) -> None:
