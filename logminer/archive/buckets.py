@@ -1,19 +1,15 @@
 """Archives in buckets: `s3://bucket/prefix`, `gs://` and `az://`, through obstore.
 
-Credentials and endpoints come from the environment by each one's own names (`AWS_ACCESS_KEY_ID`,
-`AWS_ENDPOINT_URL`, …). Listing is a stream of pages; a log is read with one request, on the
-condition that it is the one that was listed.
+Listing is a stream of pages; a log is read with one request, on the condition that it is the one
+that was listed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import os
 import re
-import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -31,12 +27,6 @@ _SMALL: Final = 8 * 2**20
 """Bytes up to which a log is read at once; longer ones come in pieces."""
 _AT_ONCE: Final = 16
 """Requests under way for one worker: each waits for an answer most of its time."""
-_RETRIES: Any = {"max_retries": 6, "retry_timeout": timedelta(seconds=30)}
-"""A request is tried again for some seconds: one log is not lost over one answer."""
-_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound")
-_SIGNED: Final = re.compile(r"\w+://\S+")
 
 
 class Object(NamedTuple):
@@ -150,14 +140,10 @@ def _parted(url: str) -> tuple[str, str]:
 
 @lru_cache(8)
 def _store(bucket: str) -> ObjectStore:
-    from obstore.store import from_url  # noqa: PLC0415 -- only where there is a bucket
+    _obstore()
+    from logminer.objectstorage import connect  # noqa: PLC0415 -- only where there is a bucket
 
-    with _one_line(bucket):
-        return from_url(
-            bucket,
-            client_options={"allow_http": True} if _on_loopback() else None,
-            retry_config=_RETRIES,
-        )
+    return connect(bucket)
 
 
 def _obstore() -> Any:  # noqa: ANN401 -- a module
@@ -168,29 +154,24 @@ def _obstore() -> Any:  # noqa: ANN401 -- a module
     return obstore
 
 
-def _on_loopback() -> bool:
-    """Whether the endpoint is on this machine: only there may a request go unencrypted."""
-    endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
-    return urllib.parse.urlsplit(endpoint).hostname in _LOOPBACK
-
-
 @contextlib.contextmanager
 def _one_line(url: str) -> Iterator[None]:
-    """Turn what object storage says into one line; never with an address, which may be signed."""
+    """Turn what object storage says into one line."""
     _obstore()
     from obstore.exceptions import BaseError, PreconditionError  # noqa: PLC0415
+
+    from logminer.objectstorage import lacks_bucket, reason  # noqa: PLC0415
 
     try:
         yield
     except PreconditionError as error:
         raise UnexpectedAnswerError(f"{url}: changed since it was listed") from error
     except (BaseError, FileNotFoundError, ValueError) as error:
-        if any(word in str(error) for word in _NO_BUCKET):
+        if lacks_bucket(error):
             raise UsageError(f"there is no bucket for {url}: check its name") from error
         if isinstance(error, FileNotFoundError):
             raise NotFoundError(f"{url}: gone") from error
-        reason = _SIGNED.sub("…", " ".join(str(error).split()))[:200]
         raise UnexpectedAnswerError(
-            f"{url}: cannot be read ({reason}): check the endpoint, the region and the"
+            f"{url}: cannot be read ({reason(error)}): check the endpoint, the region and the"
             " credentials in the environment"
         ) from error

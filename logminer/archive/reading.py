@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from logminer.archive.logs import NoLogError, opened
 from logminer.archive.progress import Tally
-from logminer.errors import NotFoundError, UnexpectedAnswerError
+from logminer.errors import NotFoundError, UnexpectedAnswerError, UsageError
 from logminer.model import PREPARE_STEP, SETTLED, Depth, Harvested, Job, TraceState
 from logminer.reference import Upstreams
 from logminer.store import Sheaf
@@ -72,7 +72,7 @@ def read(order: Order) -> Reaped:
             tally.without_log += 1
         except NotFoundError:
             tally.gone += 1
-        except UnexpectedAnswerError as error:
+        except (UnexpectedAnswerError, UsageError) as error:
             tally.fail(str(error))
         except Exception as error:  # noqa: BLE001 -- a fault of ours: it must not cost the others
             tally.fail(f"{log.path}: internal error, {error!r}")

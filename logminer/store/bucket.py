@@ -12,20 +12,15 @@ stood still, cannot overwrite what its successor wrote. A DELETE that is conditi
 is not to be had everywhere, so nothing is ever deleted: a day that loses its last row keeps a file
 without rows.
 
-obstore speaks to S3, Google Cloud and Azure alike, and finds credentials and endpoints in the
-environment by each one's own names (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, …); nothing here sees
-or keeps them. Reading goes the same way, so that they come from one place.
+Reading goes the same way as writing, through obstore, so that credentials come from one place.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import os
 import re
-import urllib.parse
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import obstore
@@ -37,7 +32,6 @@ from obstore.exceptions import (
     PreconditionError,
     UnauthenticatedError,
 )
-from obstore.store import from_url
 from pyarrow import fs
 
 from logminer.errors import (
@@ -46,8 +40,8 @@ from logminer.errors import (
     ChangedError,
     NotAStoreError,
     StoreError,
-    UsageError,
 )
+from logminer.objectstorage import code, connect, lacks_bucket, reason
 from logminer.store.shelf import Found, Version
 
 if TYPE_CHECKING:
@@ -62,21 +56,10 @@ if TYPE_CHECKING:
 
 _LEDGER: Final = ".sqlite.zst"
 
-_RETRIES: Final = 6
-_PATIENCE: Final = timedelta(seconds=30)
-"""A request is tried again for about six seconds, longer only where answers are slow: a mistyped
-endpoint is noticed while somebody looks, and a lock is not lost over one request."""
-
 _AHEAD: Final = 2**20
 """Bytes read at least: most days are smaller, and need one request."""
 
-_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-
-_SECRET: Final = re.compile(r"\w+://\S+")
-"""Addresses, which may be signed."""
 _THROTTLED: Final = re.compile(r"status code: (?:429|503) ")
-_CODE: Final = re.compile(r"<Code>(\w+)</Code>")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,24 +83,7 @@ class Bucket:
     def at(cls, url: str) -> Bucket:
         """Return the files below a URL; nothing is asked of any server yet."""
         url = url.rstrip("/")
-        host = _plain_http() if url.startswith("s3:") else None
-        if host not in {None, *_LOOPBACK} and "AWS_ALLOW_HTTP" not in os.environ:
-            raise UsageError(
-                f"the endpoint {host} would be asked over plain HTTP: give its https:// address,"
-                " or set AWS_ALLOW_HTTP=true where the network is to be trusted"
-            )
-        try:
-            objects = from_url(
-                url,
-                client_options={"allow_http": True} if host in _LOOPBACK else None,
-                retry_config={"max_retries": _RETRIES, "retry_timeout": _PATIENCE},
-            )
-        except (BaseError, ValueError) as error:
-            raise UsageError(
-                f"{url} names no store ({_reason(error)}): give it as s3://bucket/prefix,"
-                " gs://bucket/prefix or az://container/prefix"
-            ) from error
-        return cls(url, objects)
+        return cls(url, connect(url))
 
     def __str__(self) -> str:
         """Return the URL as it was given."""
@@ -293,8 +259,7 @@ class Bucket:
             raise ChangedError(self._changed(name)) from error
         except (BaseError, FileNotFoundError) as error:
             text = str(error)
-            code = _CODE.search(text)
-            if "NoSuchBucket" in text or "ContainerNotFound" in text:
+            if lacks_bucket(error):
                 raise NotAStoreError(
                     f"there is no bucket for {self.url}: create it, or check its name"
                 ) from error
@@ -302,19 +267,19 @@ class Bucket:
                 raise
             where = f"cannot {what} {self.location(name)}"
             if isinstance(error, PermissionDeniedError | UnauthenticatedError) or (
-                code is not None and code[1] in {"AccessDenied", "SignatureDoesNotMatch"}
+                code(error) in {"AccessDenied", "SignatureDoesNotMatch"}
             ):
                 raise AuthorisationError(
-                    f"{where} ({_reason(error)}): these credentials may not; a harvest needs to"
+                    f"{where} ({reason(error)}): these credentials may not; a harvest needs to"
                     " list, read and write below the prefix, a report to list and read"
                 ) from error
             if _THROTTLED.search(text):
                 raise BusyError(
-                    f"{where}: object storage asks to slow down ({_reason(error)}); try again"
+                    f"{where}: object storage asks to slow down ({reason(error)}); try again"
                     " later, nothing is lost"
                 ) from error
             raise StoreError(
-                f"{where} ({_reason(error)}): check the endpoint, the region and the credentials"
+                f"{where} ({reason(error)}): check the endpoint, the region and the credentials"
                 " in the environment, then try again; nothing is lost"
             ) from error
 
@@ -420,19 +385,3 @@ def _version(result: ObjectMeta | PutResult) -> Version:
     """Return what a condition names."""
     parts = {"e_tag": result["e_tag"], "version": result["version"]}
     return {name: value for name, value in parts.items() if value is not None}
-
-
-def _plain_http() -> str | None:
-    """Return the host of an S3 endpoint that is to be asked without TLS; None for any other."""
-    endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
-    url = urllib.parse.urlsplit(endpoint)
-    return url.hostname if url.scheme == "http" else None
-
-
-def _reason(error: Exception) -> str:
-    """Return what went wrong in few words, without the request, its URL and Rust's structures."""
-    text = str(error).partition("\n")[0]
-    if code := _CODE.search(str(error)):
-        return code[1]
-    said = text.rpartition(" - ")[2].rpartition("status code: ")[2].removeprefix("HTTP error: ")
-    return _SECRET.sub("…", said).strip(" :")[:200]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import sys
@@ -11,6 +12,7 @@ import obstore
 import pytest
 from obstore.store import MemoryStore
 
+from logminer import objectstorage
 from logminer.archive import Options, buckets, mine
 from logminer.errors import UsageError
 from logminer.store import Store
@@ -164,7 +166,7 @@ def test_no_bucket_there(dig: Dig, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that cannot be reached is one line, which names the bucket and no address."""
     for name, value in environment("http://127.0.0.1:9").items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(buckets, "_RETRIES", {"max_retries": 0})
+    monkeypatch.setattr(objectstorage, "_RETRIES", 0)
     buckets._store.cache_clear()
     tally = dig(URL)
     buckets._store.cache_clear()
@@ -172,6 +174,37 @@ def test_no_bucket_there(dig: Dig, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tally.exit_code == 3
     assert tally.failures[0].startswith(f"{URL}: cannot be read (")
     assert "127.0.0.1" not in tally.failures[0]
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_plain_http(dig: Dig, monkeypatch: pytest.MonkeyPatch, *, allowed: bool) -> None:
+    """Plain HTTP to anywhere but this machine is refused unless it is asked for, as for a store."""
+    for name, value in environment("http://storage.invalid").items():
+        monkeypatch.setenv(name, value)
+    if allowed:
+        monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setattr(objectstorage, "_RETRIES", 0)
+    buckets._store.cache_clear()
+    refused = pytest.raises(UsageError, match="AWS_ALLOW_HTTP")
+    with contextlib.nullcontext() if allowed else refused:
+        assert dig(URL).failed == 1
+    buckets._store.cache_clear()
+
+
+def test_a_mistake_that_only_a_worker_meets(
+    archive: Path, bucket: ObjectStore, dig: Dig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine may know another endpoint: what is to be done there is said, in a line."""
+    upload(archive, bucket)
+
+    def elsewhere(_which: buckets.Object) -> object:
+        raise UsageError("set AWS_ALLOW_HTTP=true")
+
+    monkeypatch.setattr(buckets, "_get", elsewhere)
+    tally = dig(URL)
+
+    assert tally.jobs_done == 0
+    assert set(tally.failures) == {"set AWS_ALLOW_HTTP=true"}
 
 
 def test_without_obstore(dig: Dig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -264,7 +264,7 @@ class TestMistakes:
 
     @pytest.fixture(autouse=True)
     def _impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("logminer.store.bucket._RETRIES", 1)
+        monkeypatch.setattr("logminer.objectstorage._RETRIES", 1)
 
     @pytest.mark.parametrize(
         ("answer", "code", "says"),

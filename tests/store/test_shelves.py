@@ -898,7 +898,9 @@ class TestWhere:
     def test_half_a_url(self, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """A URL without a bucket, or without an account, is refused in one line."""
         monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
-        with pytest.raises(UsageError, match=r"names no store \(.+\): give it as s3://") as error:
+        with pytest.raises(
+            UsageError, match=r"names no place on object storage \(.+\): give it as s3://"
+        ) as error:
             open_store(place)
         assert "\n" not in str(error.value)
 
