@@ -42,6 +42,12 @@ def is_url(path: str) -> bool:
     return _URL.match(path) is not None
 
 
+def check(url: str) -> None:
+    """Raise UsageError for a URL of which can be said without a server that it leads nowhere."""
+    bucket, _ = _parted(url)
+    _store(bucket)
+
+
 def listed(url: str) -> Iterator[Object]:
     """Yield every object below a URL, by name; of one that names an object, that object.
 

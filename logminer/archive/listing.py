@@ -30,7 +30,9 @@ _DEEPEST: Final = 64
 def check(paths: Iterable[str]) -> None:
     """Raise UsageError where a path is not there; buckets are asked when they are listed."""
     for path in paths:
-        if not buckets.is_url(path) and not os.path.exists(path):  # noqa: PTH110
+        if buckets.is_url(path):
+            buckets.check(path)
+        elif not os.path.exists(path):  # noqa: PTH110
             raise UsageError(f"{path} does not exist: name a directory, a job log or a bucket")
 
 

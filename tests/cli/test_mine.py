@@ -140,6 +140,18 @@ def test_mistakes(invoke: Invoke, archive: Path, flags: tuple[str, ...], complai
     assert end.stderr.splitlines()[-1].startswith("logminer: ")
 
 
+def test_plain_http(invoke: Invoke) -> None:
+    """A bucket that would be asked without TLS is refused before a store is made."""
+    end = invoke(
+        *("mine", "s3://logs/x", "--store", "store", *HOST),
+        AWS_ENDPOINT_URL="http://storage.invalid",
+    )
+
+    assert end.exit_code == 2
+    assert "or set AWS_ALLOW_HTTP=true" in end.stderr
+    assert not Path("store").exists()
+
+
 def test_the_query(invoke: Invoke) -> None:
     """The query for --jobs is printed without anything else being asked for."""
     end = invoke("mine", "--jobs-sql")
