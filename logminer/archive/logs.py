@@ -96,7 +96,7 @@ def opened(logs: Sequence[Log]) -> Iterator[tuple[Log, AbstractContextManager[Op
     That is to be entered before the next log is asked for. Entering it raises NoLogError for a job
     that has none, NotFoundError for one that is gone, UnexpectedAnswerError where it cannot be
     read, does not unpack, unfolds beyond `MAX_TRACE_BYTES`, or (at the end) changed while it was
-    read.
+    read, UsageError for a bucket that cannot be asked from here.
     """
     for in_bucket, group in itertools.groupby(logs, lambda log: buckets.is_url(log.path)):
         some = list(group)
@@ -122,7 +122,9 @@ def _of_disk(logs: list[Log]) -> Iterator[tuple[Log, AbstractContextManager[Open
             yield from [(log, _tried(log, files)) for log in logs[begin : begin + ahead]]
         finally:
             for file in files:
-                file.close()
+                if file.descriptor >= 0:  # it was never read, and no fault of it matters
+                    with contextlib.suppress(OSError):
+                        file.close()
 
 
 def _tried(log: Log, files: list[_File]) -> AbstractContextManager[Opened]:
@@ -144,7 +146,7 @@ def _in_turn(log: Log) -> Iterator[Opened]:
 
 def _first(log: Log, use: Callable[[str], T]) -> T:
     """Use the file that is the log: in the directory of an archived job, the one that counts."""
-    path = log.path
+    path = log.path  # whichever place is looked at: a fault is that place's
     try:
         if not log.directory:
             return use(path)

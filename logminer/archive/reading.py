@@ -72,8 +72,10 @@ def read(order: Order) -> Reaped:
             tally.without_log += 1
         except NotFoundError:
             tally.gone += 1
-        except (UnexpectedAnswerError, UsageError) as error:
+        except UnexpectedAnswerError as error:
             tally.fail(str(error))
+        except UsageError as error:  # another machine may be set up in another way
+            tally.fail(f"{log.path}: {error}")
         except Exception as error:  # noqa: BLE001 -- a fault of ours: it must not cost the others
             tally.fail(f"{log.path}: internal error, {error!r}")
         else:

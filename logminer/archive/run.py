@@ -339,15 +339,15 @@ def _batches(logs: Iterable[Log], workers: int) -> Iterator[tuple[Log, ...]]:
         waiting.append(log)
         weight += _weight(log)
         while weight >= enough:
-            batch, lighter = _first(waiting, size)
-            weight -= lighter
+            batch, taken = _first(waiting, size)
+            weight -= taken
             given += 1
             size, enough = _sizes(given, workers)
             yield batch
     while waiting:
         share = weight // (2 * workers) if workers > 1 else _BATCH
-        batch, lighter = _first(waiting, min(max(share, _LEAST), _BATCH))
-        weight -= lighter
+        batch, taken = _first(waiting, min(max(share, _LEAST), _BATCH))
+        weight -= taken
         yield batch
 
 

@@ -107,6 +107,8 @@ class CarriedLedger(Ledger):
             held.callback(lease.release)
             path, version = _fetch(bucket, source, held.enter_context(_scratch()))
             connection = held.enter_context(closing(connect(path, "rwc")))
+            # What is deleted must not be carried on: zeros pack to nothing.
+            connection.execute("PRAGMA secure_delete = ON")
             with _named(path, bucket, source):
                 with one_line(path):
                     carried = _state(connection)
@@ -114,8 +116,6 @@ class CarriedLedger(Ledger):
             # The copy need not outlive us.
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA journal_mode = MEMORY")
-            # What is forgotten must not be carried on: zeros pack to nothing.
-            connection.execute("PRAGMA secure_delete = ON")
             return cls(path, connection, lease, bucket, held.pop_all(), version, carried)
 
     def confirm(self) -> None:

@@ -483,6 +483,9 @@ class Ledger(LedgerView):
         try:
             connection = connect(path, "rwc")
             try:
+                # Some systems' SQLite overwrites with zeros what is deleted, though files beside it
+                # hold the same: forgetting sheaves took six times as long.
+                connection.execute("PRAGMA secure_delete = OFF")
                 adopt(path, connection)
                 ledger = cls(path, connection, lock)
                 shutil.rmtree(ledger.aside, ignore_errors=True)

@@ -168,9 +168,6 @@ def adopt(path: Path, connection: sqlite3.Connection) -> None:
     """Create the tables in a new file; bring an old one up to date; raise StoreError for others."""
     with one_line(path):
         connection.execute("PRAGMA synchronous = EXTRA")
-        # Some systems' SQLite overwrites with zeros what is forgotten: for sheaves, that takes six
-        # times as long. What was in them stands in Parquet files.
-        connection.execute("PRAGMA secure_delete = OFF")
         with atomic(connection):
             if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
                 for statement in _TABLES:

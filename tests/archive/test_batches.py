@@ -52,6 +52,14 @@ def test_bytes_in_a_batch_are_bounded(workers: int) -> None:
     assert max(map(len, sizes)) > 50
 
 
+def test_a_large_log_between() -> None:
+    """What is given out with it is no small batch any more, once all workers have something."""
+    found = [*logs(3 * 128 + 639, 1), *logs(1, 200 * 2**20), *logs(2_000, 1)]
+    batches = [len(batch) for batch in run._batches(found, 2)]
+
+    assert batches[:6] == [128, 128, 128, 128, 511, 1]
+
+
 def test_the_first_of_a_slow_listing_are_read_at_once() -> None:
     """Each of two workers has something to do long before a whole batch was found."""
     found = iter(logs(10_000))

@@ -6,13 +6,16 @@ lapses, a ledger that is carried) comes after it, against a real S3 server on lo
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import io
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import obstore
@@ -30,7 +33,6 @@ from logminer.store.schema import file_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from logminer.model import Harvested, Project
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     S3 = Any  # of tests/conftest.py, which nobody can import
 
 SOURCE = "gitlab.example.com"
+STORES = Path(__file__).parents[1] / "stores"
 IMAGES = f"images/date=2026-09-14/{SOURCE}.parquet"
 JOBS = f"jobs/date=2026-09-14/{SOURCE}.parquet"
 PREAMBLES = f"preambles/date=2026-09-14/{SOURCE}.parquet"
@@ -795,6 +798,27 @@ class TestCarried:
             ledger.forget_sheaves()
 
         assert len(s3.objects(bucket)[f"p/{LEDGER}"]) < 10_000
+
+    def test_forgotten_by_a_migration(
+        self, s3: S3, bucket: str, store: Store, tmp_path: Path
+    ) -> None:
+        """Nor is what an older ledger's tables held."""
+        path = tmp_path / "ledger"
+        path.write_bytes((STORES / f"v1/state/{SOURCE}.sqlite").read_bytes())
+        with contextlib.closing(sqlite3.connect(path)) as older:
+            older.executemany(
+                "INSERT INTO pending (job_id, project_id, day, outcome)"
+                " VALUES (?, 1, '2026-09-14', ?)",
+                ((job_id, os.urandom(500).hex()) for job_id in range(10_000, 12_000)),
+            )
+            older.commit()
+        packed = pa.compress(path.read_bytes(), "zstd", asbytes=True)
+        obstore.put(s3.client(bucket), f"p/{LEDGER}", packed)
+        with store.open_ledger(SOURCE) as ledger:
+            ledger._connection.execute("DELETE FROM pending")
+
+        assert len(packed) > 1_000_000
+        assert len(s3.objects(bucket)[f"p/{LEDGER}"]) < 20_000
 
     def test_nothing_left_behind(
         self, store: Store, make_harvested: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
