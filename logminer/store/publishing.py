@@ -110,23 +110,31 @@ def publish(
     Raises StoreError if a file cannot be read or written.
     """
     pending = ledger.pending_days()
-    if pending:
-        ledger.checkpoint()
-        store.announce(ledger)
     with (
         ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="publish") as threads,
         _Days(store, ledger, threads) as days,
     ):
+        # The first rows are collected meanwhile: only a file that is replaced has to wait for it.
+        prepared = threads.submit(_prepare, store, ledger, pending)
         bound, outcomes = Bound(ledger, threads), Outcomes(ledger)
         for day in pending:
             collected = _collect(day, bound, outcomes, partial(proceed, days.begun, len(pending)))
             if collected is None:
                 break
+            prepared.result()
             days.replace(day, *collected)
+        prepared.result()
     ledger.forget_sheaves()
     return PublishSummary(
         days=days.done, jobs=days.jobs, images=days.images, left=len(pending) - days.done
     )
+
+
+def _prepare(store: Store, ledger: Ledger, pending: list[dt.date]) -> None:
+    """Bring what is recorded to safety, and say whose files will come, before the first does."""
+    if pending:
+        ledger.checkpoint()
+        store.announce(ledger)
 
 
 class _Days:

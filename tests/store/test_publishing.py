@@ -353,6 +353,52 @@ def test_a_great_day_can_be_left(
     assert (whole.days, whole.left, whole.jobs) == (1, 0, 20)
 
 
+def test_safe_first(
+    store: Store, make_harvested: Callable[..., Harvested], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file is replaced before the ledger is where the next run finds it."""
+    order: list[str] = []
+    replace_rows = publishing.replace_rows
+
+    def replaced(*arguments: Any, **options: Any) -> None:  # noqa: ANN401 -- whatever it takes
+        order.append("replaced")
+        replace_rows(*arguments, **options)
+
+    def slowly() -> None:
+        time.sleep(0.3)
+        order.append("safe")
+
+    with Ledger.open(store.ledger_path(SOURCE)) as ledger:
+        ledger.commit([make_harvested(1), make_harvested(2, day=15)])
+        monkeypatch.setattr(publishing, "replace_rows", replaced)
+        monkeypatch.setattr(ledger, "checkpoint", slowly)
+        publish(store, ledger)
+
+    assert order == ["safe", *["replaced"] * 4]
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_never_safe(
+    store: Store,
+    make_harvested: Callable[..., Harvested],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    goes_on: bool,
+) -> None:
+    """Where it cannot be brought there, nothing is published, and whoever asked for it hears so."""
+
+    def fails() -> None:
+        raise StoreError("no space")
+
+    with Ledger.open(store.ledger_path(SOURCE)) as ledger:
+        ledger.commit([make_harvested(1)])
+        monkeypatch.setattr(ledger, "checkpoint", fails)
+        with pytest.raises(StoreError, match="no space"):
+            publish(store, ledger, proceed=lambda _done, _of: goes_on)
+
+    assert list(store.path.rglob("*.parquet")) == []
+
+
 def test_chunks_do_not_show(tmp_path: Path, make_harvested: Callable[..., Harvested]) -> None:
     """How rows came together in memory leaves no trace in the file."""
     # Long enough for several pages: only there can it show.
