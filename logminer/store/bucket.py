@@ -258,7 +258,6 @@ class Bucket:
         except (AlreadyExistsError, PreconditionError) as error:
             raise ChangedError(self._changed(name)) from error
         except (BaseError, FileNotFoundError) as error:
-            text = str(error)
             if lacks_bucket(error):
                 raise NotAStoreError(
                     f"there is no bucket for {self.url}: create it, or check its name"
@@ -273,7 +272,7 @@ class Bucket:
                     f"{where} ({reason(error)}): these credentials may not; a harvest needs to"
                     " list, read and write below the prefix, a report to list and read"
                 ) from error
-            if _THROTTLED.search(text):
+            if _THROTTLED.search(str(error)):
                 raise BusyError(
                     f"{where}: object storage asks to slow down ({reason(error)}); try again"
                     " later, nothing is lost"

@@ -135,8 +135,8 @@ class CarriedLedger(Ledger):
                 state = _state(self._connection)
                 if state == self._carried:
                     return
-                # No transaction is open in anybody's turn: the file is whole. Copied in no time; to
-                # pack it takes ten times as long, and nobody has to wait for that.
+                # No transaction is open in anybody's turn: the file is whole. To pack it takes two
+                # or three times as long as to copy it, and for that nobody has to wait.
                 with writable(whole):
                     shutil.copyfile(self.path, whole)
             with writable(packed):
